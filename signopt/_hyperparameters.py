@@ -1,0 +1,113 @@
+"""What a hyperparameter may be. Each function returns the value in its one form or says what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = [
+    "Schedule",
+    "accumulation_steps",
+    "betas",
+    "learning_rate",
+    "micro_step",
+    "one_beta",
+    "schedule",
+    "shrink",
+    "weight_decay",
+]
+
+Schedule: TypeAlias = Mapping[int, float] | Callable[[int], float] | None
+
+
+def learning_rate(value: Any, name: str = "lr") -> float:
+    """A finite float, zero or positive."""
+    return _non_negative(value, name)
+
+
+def weight_decay(value: Any, name: str = "weight_decay") -> float:
+    """A finite float, zero or positive."""
+    return _non_negative(value, name)
+
+
+def one_beta(value: Any, name: str = "beta") -> float:
+    """A float in [0, 1): 1 would never let a gradient in."""
+    number = _real(value, name)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must lie in [0, 1), got {number!r}")
+    return number
+
+
+def betas(value: Any, name: str = "betas") -> tuple[float, float]:
+    """A pair of floats in [0, 1)."""
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__") or len(value) != 2:
+        raise TypeError(f"{name} must be a pair (beta1, beta2), got {value!r}")
+    return one_beta(value[0], f"{name}[0]"), one_beta(value[1], f"{name}[1]")
+
+
+def shrink(value: Any, name: str = "shrink") -> float:
+    """A float in [0, 1]: the factor that pulls a tensor towards its centre when its gradient has a NaN."""
+    number = _real(value, name)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {number!r}")
+    return number
+
+
+def accumulation_steps(value: Any, name: str = "accumulation_steps") -> int:
+    """The number of micro-steps in a window, 1 or more."""
+    number = _integer(value, name)
+    if number < 1:
+        raise ValueError(f"{name} must be 1 or more, got {number}")
+    return number
+
+
+def micro_step(value: Any, name: str = "step") -> int:
+    """The 0-based index of a micro-step."""
+    number = _integer(value, name)
+    if number < 0:
+        raise ValueError(f"{name} counts micro-steps from 0, got {number}")
+    return number
+
+
+def schedule(value: Any, name: str = "schedule") -> Schedule:
+    """None, a callable, or a non-empty mapping {micro-step: factor}, which is copied and frozen."""
+    if value is None or callable(value):
+        return value
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be None, a mapping {{micro-step: factor}} or a callable step -> factor, "
+            f"got {type(value).__name__}"
+        )
+    if not value:
+        raise ValueError(f"{name} is an empty mapping; use None for a constant factor of 1")
+    points = {
+        micro_step(step, f"a key of {name}"): _non_negative(factor, f"{name}[{step!r}]") for step, factor in value.items()
+    }
+    return MappingProxyType(dict(sorted(points.items())))
+
+
+def _non_negative(value: Any, name: str) -> float:
+    number = _real(value, name)
+    if number < 0.0:
+        raise ValueError(f"{name} must be zero or positive, got {number!r}")
+    return number
+
+
+def _real(value: Any, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {type(value).__name__}: {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number!r}")
+    return number
+
+
+def _integer(value: Any, name: str) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
+    return int(value)

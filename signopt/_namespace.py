@@ -1,0 +1,95 @@
+"""Which array library an array belongs to, and the few things the array API standard leaves open."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+__all__ = [
+    "SUPPORTED_DTYPES",
+    "Array",
+    "Namespace",
+    "cast",
+    "compute_dtype_name",
+    "device_of",
+    "dtype_name",
+    "float64_or_widest",
+    "namespace_of",
+    "sign",
+]
+
+Array: TypeAlias = Any
+"""An array of any namespace. The array API standard defines no common type to name here."""
+
+Namespace: TypeAlias = Any
+
+SUPPORTED_DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+
+def namespace_of(array: Array, label: str = "the argument") -> Namespace:
+    """The array API namespace of ``array``; Python and NumPy scalars belong to NumPy.
+
+    Raises
+    ------
+    TypeError
+        If ``array`` is not an array of a known library.
+    """
+    if isinstance(array, (float, np.generic)):
+        return array_api_compat.array_namespace(np.empty(0))
+    if _is_mlx(array):
+        return sys.modules["mlx.core"]
+    try:
+        return array_api_compat.array_namespace(array)
+    except TypeError:
+        raise TypeError(
+            f"{label} must be an array (NumPy, CuPy, torch, JAX, dask, array-api-strict, MLX), got {type(array).__name__}"
+        ) from None
+
+
+def _is_mlx(array: Array) -> bool:
+    return type(array).__module__ == "mlx.core"
+
+
+def dtype_name(array: Array) -> str:
+    """The bare name of an array's dtype, such as ``"float32"``, the same for every namespace."""
+    return str(array.dtype).rsplit(".", 1)[-1]
+
+
+def compute_dtype_name(name: str) -> str:
+    """The dtype in which an update on storage dtype ``name`` is computed: float64 for float64, else float32."""
+    return "float64" if name == "float64" else "float32"
+
+
+def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
+    """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself where it already has that dtype."""
+    if hasattr(xp, "astype"):
+        return xp.astype(array, dtype, copy=False)
+    return array.astype(dtype)
+
+
+def float64_or_widest(xp: Namespace) -> Any:
+    """float64, or float32 where the namespace offers no wider type (JAX without ``jax_enable_x64``, MLX)."""
+    if not hasattr(xp, "__array_namespace_info__"):
+        return xp.float32
+    dtypes = xp.__array_namespace_info__().dtypes(kind="real floating")
+    return dtypes.get("float64", xp.float32)
+
+
+def device_of(array: Array) -> Any:
+    """The device of ``array``, or None where the library places arrays itself (JAX, dask, MLX)."""
+    if array_api_compat.is_jax_array(array) or array_api_compat.is_dask_array(array) or _is_mlx(array):
+        return None
+    return array_api_compat.device(array)
+
+
+def sign(xp: Namespace, array: Array) -> Array:
+    """−1, 0 or 1 by the sign of each element, with sign(±0) = 0 and sign(NaN) = NaN.
+
+    Libraries disagree on sign(NaN): NumPy and JAX give NaN, torch, MLX and CuPy before 15 give 0. Comparisons are the
+    same everywhere, so the sign is made from them.
+    """
+    ordered = cast(xp, array > 0, array.dtype) - cast(xp, array < 0, array.dtype)
+    return xp.where(array == array, ordered, array)  # noqa: PLR0124

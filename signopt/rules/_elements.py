@@ -1,0 +1,115 @@
+"""What all rules share: checking three arrays against each other, and rounding into and out of the compute dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from signopt._namespace import (
+    SUPPORTED_DTYPES,
+    Array,
+    Namespace,
+    cast,
+    compute_dtype_name,
+    device_of,
+    dtype_name,
+    namespace_of,
+)
+
+__all__ = ["check_alike", "check_dtype", "in_compute_dtype"]
+
+Update = Callable[[Namespace, Array, Array, Array, str], tuple[Array, Array]]
+
+
+def in_compute_dtype(update: Update, param: Array, grad: Array, momentum: Array) -> tuple[Array, Array]:
+    """Apply ``update`` in the compute dtype and round both results once to their storage dtypes.
+
+    Parameters
+    ----------
+    update : callable
+        ``update(xp, p, g, m, compute) -> (new_p, new_m)`` on arrays of the compute dtype, whose name is ``compute``.
+    param, grad, momentum : array
+        Of one shape; ``grad`` has the dtype of ``param``, ``momentum`` may have a dtype of its own.
+
+    Returns
+    -------
+    tuple of array
+        The new parameter and momentum; NumPy 0-d arrays stay arrays and scalars stay scalars.
+    """
+    check_alike(param, grad, momentum)
+    xp = namespace_of(param)
+    p, g, m = (_as_array(array) for array in (param, grad, momentum))
+    compute = compute_dtype_name(dtype_name(p))
+    wide = getattr(xp, compute)
+    with np.errstate(all="ignore"):
+        new_p, new_m = update(xp, cast(xp, p, wide), cast(xp, g, wide), cast(xp, m, wide), compute)
+        new_p, new_m = cast(xp, new_p, p.dtype), cast(xp, new_m, m.dtype)
+    if isinstance(param, np.ndarray):
+        return np.asarray(new_p), np.asarray(new_m)
+    return new_p, new_m
+
+
+def check_alike(param: Array, grad: Array, momentum: Array, name: str = "param") -> None:
+    """Check that the three arrays of one parameter belong together.
+
+    Raises
+    ------
+    TypeError
+        For another namespace, a dtype that is not a supported real float, a gradient of another dtype, or a momentum wider
+        than the dtype in which the update is computed.
+    ValueError
+        For another shape or device.
+    """
+    check_dtype(param, name)
+    check_partner(param, grad, name, "gradient")
+    check_partner(param, momentum, name, "momentum")
+    if dtype_name(_as_array(grad)) != dtype_name(_as_array(param)):
+        raise TypeError(
+            f"the gradient of {name} has dtype {_as_array(grad).dtype}, but {name} has {_as_array(param).dtype}; "
+            "cast the gradient"
+        )
+    check_momentum_dtype(dtype_name(_as_array(param)), dtype_name(_as_array(momentum)), name)
+
+
+def check_momentum_dtype(param_dtype: str, momentum_dtype: str, name: str) -> None:
+    """Raise TypeError where the momentum would be wider than the dtype in which the update is computed."""
+    if momentum_dtype == "float64" != param_dtype:
+        raise TypeError(
+            f"the momentum of {name} has dtype float64, but an update of a {param_dtype} parameter is computed in "
+            "float32; store the momentum in float32 or narrower"
+        )
+
+
+def check_partner(param: Array, other: Array, name: str, what: str) -> None:
+    """Check that ``other`` has the namespace, shape and device of ``param``, and a supported dtype."""
+    label = f"the {what} of {name}"
+    if other is None:
+        raise TypeError(f"{label} is None; pass an array of zeros where there is none")
+    if namespace_of(other) is not namespace_of(param):
+        raise TypeError(
+            f"{label} is a {_kind(other)} and {name} is a {_kind(param)}; convert them to one array library"
+        )
+    check_dtype(other, label)
+    param, other = _as_array(param), _as_array(other)
+    if tuple(other.shape) != tuple(param.shape):
+        raise ValueError(f"{label} has shape {tuple(other.shape)}, but {name} has shape {tuple(param.shape)}")
+    if device_of(other) != device_of(param):
+        raise ValueError(f"{label} is on device {device_of(other)}, but {name} is on {device_of(param)}")
+
+
+def check_dtype(array: Array, label: str) -> None:
+    """Raise TypeError unless ``array`` is an array of one of the supported dtypes."""
+    namespace_of(array, label)
+    array = _as_array(array)
+    if dtype_name(array) not in SUPPORTED_DTYPES:
+        raise TypeError(f"{label} has dtype {array.dtype}; supported are {', '.join(SUPPORTED_DTYPES)}")
+
+
+def _as_array(array: Any) -> Array:
+    return np.asarray(array) if isinstance(array, (float, np.generic)) else array
+
+
+def _kind(array: Array) -> str:
+    return f"{type(array).__module__}.{type(array).__qualname__}"

@@ -1,0 +1,147 @@
+"""Tiger: tight-fisted optimizer."""
+
+from __future__ import annotations
+
+import math
+
+from signopt._hyperparameters import Schedule
+from signopt._namespace import Array, Namespace, cast, float64_or_widest, sign
+from signopt.roles import RoleTraits, traits_of
+from signopt.rules._coefficients import TigerCoefficients
+from signopt.rules._elements import in_compute_dtype
+
+__all__ = ["apply_tiger", "root_mean_square", "tiger"]
+
+
+def tiger(
+    param: Array,
+    grad: Array,
+    momentum: Array,
+    *,
+    step: int = 0,
+    lr: float = 1e-3,
+    beta: float = 0.965,
+    weight_decay: float = 0.01,
+    role: str = "matrix",
+    accumulation_steps: int = 1,
+    shrink: float = 0.99,
+    schedule: Schedule = None,
+) -> tuple[Array, Array]:
+    r"""One Tiger micro-step of one array. With k = ``accumulation_steps`` and t = ``step``::
+
+        m ← b1·m + b2·g                  b1 = β if t mod k = 0 else 1,  b2 = (1 − β)/k
+        p ← p − r·(sign(m) + λ·p)        only where (t + 1) mod k = 0, else p stays
+
+        r = lr_t·RMS(p)                  role "matrix": over the tensor; "embedding": over the last axis
+        r = 0.5·lr_t, λ = 0              role "bias" or "scale"
+        lr_t = lr·schedule(t)            RMS(p) = sqrt(mean(p²)), of p before the step
+
+    and in place of both where any element of ``grad`` is NaN::
+
+        m stays;  p ← (p − c)·s + c      c = 1 for role "scale", else 0;  s = shrink
+
+    The window of k micro-steps needs no buffer: it equals one step on the mean gradient. The NaN rule looks at the whole
+    array, fires at every micro-step, also where p would stay, and ignores the rate; Inf does not fire it.
+
+    Parameters
+    ----------
+    param, grad, momentum : array
+        As for :func:`signopt.lion`.
+    step : int, default 0
+        t, the 0-based micro-step.
+    lr : float, default 1e-3
+        Learning rate; the author advises 1e-3 to 2e-3.
+    beta : float, default 0.965
+        β in [0, 1); 0.965 for text, 0.945 for vision.
+    weight_decay : float, default 0.01
+        λ, decoupled and multiplied by the rate r.
+    role : {"matrix", "embedding", "bias", "scale"}
+        What the parameter is; see :mod:`signopt.roles`.
+    accumulation_steps : int, default 1
+        k, the number of micro-steps in a window.
+    shrink : float, default 0.99
+        s in [0, 1].
+    schedule : mapping or callable, optional
+        {micro-step: factor}, piecewise linear, from 0 where its first key is not 0 (see
+        :func:`signopt.schedules.piecewise_linear`); or a function of the micro-step. With a warm-up from 0 and k = 1 the
+        first step moves m and not p.
+
+    Returns
+    -------
+    param, momentum : array
+        New arrays with the dtypes of the old ones; the inputs are left as they were.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`signopt.lion`; ValueError also for an unknown role or a window shorter than 1.
+
+    Notes
+    -----
+    There is no ε: an all-zero matrix, or row of an embedding, has RMS 0 and never moves. Squares are summed in float64
+    (in float32 where the namespace has nothing wider) and the root is rounded once to the compute dtype. Rounding is
+    otherwise that of :func:`signopt.lion`.
+
+    References
+    ----------
+    Su, *Tiger: A Tight-fisted Optimizer*, 2023, https://kexue.fm/archives/9512, and https://github.com/bojone/tiger;
+    accumulation without a buffer: https://kexue.fm/archives/8634
+
+    Examples
+    --------
+    A matrix with RMS 2 moves by twice the learning rate, a bias by half of it:
+
+    >>> import numpy as np
+    >>> import signopt
+    >>> param, grad, momentum = np.full((2, 2), 2.0), np.ones((2, 2)), np.zeros((2, 2))
+    >>> signopt.tiger(param, grad, momentum, lr=0.25, weight_decay=0.0)[0]
+    array([[1.5, 1.5],
+           [1.5, 1.5]])
+    >>> signopt.tiger(param, grad, momentum, lr=0.25, weight_decay=0.0, role="bias")[0]
+    array([[1.875, 1.875],
+           [1.875, 1.875]])
+    """
+    coefficients = TigerCoefficients.of(
+        step=step,
+        lr=lr,
+        beta=beta,
+        weight_decay=weight_decay,
+        accumulation_steps=accumulation_steps,
+        shrink=shrink,
+        schedule=schedule,
+    )
+    return apply_tiger(param, grad, momentum, coefficients, traits_of(role))
+
+
+def apply_tiger(
+    param: Array, grad: Array, momentum: Array, coefficients: TigerCoefficients, traits: RoleTraits
+) -> tuple[Array, Array]:
+    """:func:`tiger` with its coefficients already formed."""
+
+    def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
+        k = coefficients.rounded(compute)
+        broken = xp.any(g != g)  # noqa: PLR0124
+        new_m = k.b1 * m + k.b2 * g
+        healthy_p = _moved(xp, p, new_m, k, traits) if k.moves else p
+        shrunk_p = (p - traits.centre) * k.shrink + traits.centre
+        return xp.where(broken, shrunk_p, healthy_p), xp.where(broken, m, new_m)
+
+    return in_compute_dtype(update, param, grad, momentum)
+
+
+def _moved(xp: Namespace, p: Array, m: Array, k: TigerCoefficients, traits: RoleTraits) -> Array:
+    weight_decay = k.weight_decay if traits.decays else 0.0
+    rate = 0.5 * k.lr if traits.rms is None else k.lr * root_mean_square(xp, p, traits.rms)
+    return p - rate * (sign(xp, m) + weight_decay * p)
+
+
+def root_mean_square(xp: Namespace, p: Array, over: str) -> Array:
+    """sqrt(mean(p²)), summed in float64 and rounded once to the dtype of ``p``.
+
+    ``over`` is ``"tensor"``, which gives a 0-d array, or ``"row"``: the last axis, kept with length 1.
+    """
+    wide = cast(xp, p, float64_or_widest(xp))
+    by_row = over == "row" and p.ndim > 0
+    count = p.shape[-1] if by_row else math.prod(p.shape)
+    total = xp.sum(wide * wide, axis=-1, keepdims=True) if by_row else xp.sum(wide * wide)
+    return cast(xp, xp.sqrt(total / max(count, 1)), p.dtype)
