@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -76,8 +76,10 @@ def micro_step(value: Any, name: str = "step") -> int:
 
 def schedule(value: Any, name: str = "schedule") -> Schedule:
     """None, a callable, or a non-empty mapping {micro-step: factor}, which is copied and frozen."""
-    if value is None or callable(value):
-        return value
+    if value is None:
+        return None
+    if callable(value):
+        return cast("Callable[[int], float]", value)
     if not isinstance(value, Mapping):
         raise TypeError(
             f"{name} must be None, a mapping {{micro-step: factor}} or a callable step -> factor, "
@@ -86,7 +88,8 @@ def schedule(value: Any, name: str = "schedule") -> Schedule:
     if not value:
         raise ValueError(f"{name} is an empty mapping; use None for a constant factor of 1")
     points = {
-        micro_step(step, f"a key of {name}"): _non_negative(factor, f"{name}[{step!r}]") for step, factor in value.items()
+        micro_step(step, f"a key of {name}"): _non_negative(factor, f"{name}[{step!r}]")
+        for step, factor in value.items()
     }
     return MappingProxyType(dict(sorted(points.items())))
 

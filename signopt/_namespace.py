@@ -45,7 +45,8 @@ def namespace_of(array: Array, label: str = "the argument") -> Namespace:
         return array_api_compat.array_namespace(array)
     except TypeError:
         raise TypeError(
-            f"{label} must be an array (NumPy, CuPy, torch, JAX, dask, array-api-strict, MLX), got {type(array).__name__}"
+            f"{label} must be an array (NumPy, CuPy, torch, JAX, dask, array-api-strict, MLX), "
+            f"got {type(array).__name__}"
         ) from None
 
 
@@ -92,4 +93,4 @@ def sign(xp: Namespace, array: Array) -> Array:
     same everywhere, so the sign is made from them.
     """
     ordered = cast(xp, array > 0, array.dtype) - cast(xp, array < 0, array.dtype)
-    return xp.where(array == array, ordered, array)  # noqa: PLR0124
+    return xp.where(array == array, ordered, array)

@@ -19,9 +19,9 @@ def piecewise_linear(points: Mapping[int, float], step: int) -> float:
 
         f(step) = f0 + (f1 − f0)·(step − s0)/(s1 − s0)
 
-    A point (0, 0.0) is put in front when the first key is not 0, which makes the first stretch a warm-up from zero. After
-    the last key the factor stays. The result is the binary64 number nearest to the exact value, so that no order of
-    evaluation has to be agreed upon.
+    A point (0, 0.0) is put in front when the first key is not 0, which makes the first stretch a warm-up from zero.
+    After the last key the factor stays. The result is the binary64 number nearest to the exact value, so that no order
+    of evaluation has to be agreed upon.
 
     Parameters
     ----------

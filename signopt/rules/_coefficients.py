@@ -1,4 +1,4 @@
-"""The numbers that multiply arrays, formed in binary64 from the hyperparameters and rounded once to the compute dtype."""
+"""The numbers that multiply arrays: formed in binary64, rounded once to the compute dtype."""
 
 from __future__ import annotations
 

@@ -18,7 +18,15 @@ from signopt._namespace import (
     namespace_of,
 )
 
-__all__ = ["check_alike", "check_dtype", "in_compute_dtype"]
+__all__ = [
+    "check_alike",
+    "check_dtype",
+    "check_gradient_dtype",
+    "check_momentum_dtype",
+    "check_partner",
+    "check_same_home",
+    "in_compute_dtype",
+]
 
 Update = Callable[[Namespace, Array, Array, Array, str], tuple[Array, Array]]
 
@@ -57,20 +65,23 @@ def check_alike(param: Array, grad: Array, momentum: Array, name: str = "param")
     Raises
     ------
     TypeError
-        For another namespace, a dtype that is not a supported real float, a gradient of another dtype, or a momentum wider
-        than the dtype in which the update is computed.
+        For another namespace, a dtype that is not a supported real float, a gradient of another dtype, or a momentum
+        wider than the dtype in which the update is computed.
     ValueError
         For another shape or device.
     """
     check_dtype(param, name)
     check_partner(param, grad, name, "gradient")
     check_partner(param, momentum, name, "momentum")
-    if dtype_name(_as_array(grad)) != dtype_name(_as_array(param)):
-        raise TypeError(
-            f"the gradient of {name} has dtype {_as_array(grad).dtype}, but {name} has {_as_array(param).dtype}; "
-            "cast the gradient"
-        )
-    check_momentum_dtype(dtype_name(_as_array(param)), dtype_name(_as_array(momentum)), name)
+    param_dtype, grad_dtype, momentum_dtype = (dtype_name(_as_array(array)) for array in (param, grad, momentum))
+    check_gradient_dtype(param_dtype, grad_dtype, name)
+    check_momentum_dtype(param_dtype, momentum_dtype, name)
+
+
+def check_gradient_dtype(param_dtype: str, grad_dtype: str, name: str) -> None:
+    """Raise TypeError where the gradient has another dtype than its parameter."""
+    if grad_dtype != param_dtype:
+        raise TypeError(f"the gradient of {name} has dtype {grad_dtype}, but {name} has {param_dtype}; cast it first")
 
 
 def check_momentum_dtype(param_dtype: str, momentum_dtype: str, name: str) -> None:
@@ -82,21 +93,26 @@ def check_momentum_dtype(param_dtype: str, momentum_dtype: str, name: str) -> No
         )
 
 
+def check_same_home(array: Array, other: Array, label: str, other_label: str) -> None:
+    """Check that two arrays belong to one library and live on one device."""
+    if namespace_of(array, label) is not namespace_of(other, other_label):
+        raise TypeError(
+            f"{label} is a {_kind(array)} and {other_label} is a {_kind(other)}; convert them to one array library"
+        )
+    if device_of(_as_array(array)) != device_of(_as_array(other)):
+        raise ValueError(f"{label} is on device {device_of(array)}, but {other_label} is on {device_of(other)}")
+
+
 def check_partner(param: Array, other: Array, name: str, what: str) -> None:
     """Check that ``other`` has the namespace, shape and device of ``param``, and a supported dtype."""
     label = f"the {what} of {name}"
     if other is None:
         raise TypeError(f"{label} is None; pass an array of zeros where there is none")
-    if namespace_of(other) is not namespace_of(param):
-        raise TypeError(
-            f"{label} is a {_kind(other)} and {name} is a {_kind(param)}; convert them to one array library"
-        )
+    check_same_home(other, param, label, name)
     check_dtype(other, label)
     param, other = _as_array(param), _as_array(other)
     if tuple(other.shape) != tuple(param.shape):
         raise ValueError(f"{label} has shape {tuple(other.shape)}, but {name} has shape {tuple(param.shape)}")
-    if device_of(other) != device_of(param):
-        raise ValueError(f"{label} is on device {device_of(other)}, but {name} is on {device_of(param)}")
 
 
 def check_dtype(array: Array, label: str) -> None:

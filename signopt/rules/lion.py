@@ -32,8 +32,8 @@ def lion(
     ----------
     param, grad, momentum : array
         Of one shape, namespace and device; float64, float32, float16 or bfloat16. ``grad`` has the dtype of ``param``;
-        ``momentum`` may have its own, not wider than the compute dtype. Momentum starts at zero. Python floats and NumPy
-        scalars are taken as 0-d.
+        ``momentum`` may have its own, not wider than the compute dtype. Momentum starts at zero. Python floats and
+        NumPy scalars are taken as 0-d.
     lr : float, default 1e-4
         Learning rate, zero or positive.
     betas : (float, float), default (0.9, 0.99)
@@ -55,9 +55,9 @@ def lion(
 
     Notes
     -----
-    Computed in float64 for float64 and in float32 for all else. Coefficients are formed in binary64 and rounded once; each
-    sum and product is rounded by itself in the order written; results are rounded once to storage. sign(±0) = 0 and
-    sign(NaN) = NaN. The bracket is kept as written also for λ = 0, so an infinite parameter becomes NaN.
+    Computed in float64 for float64 and in float32 for all else. Coefficients are formed in binary64 and rounded once;
+    each sum and product is rounded by itself in the order written; results are rounded once to storage. sign(±0) = 0
+    and sign(NaN) = NaN. The bracket is kept as written also for λ = 0, so an infinite parameter becomes NaN.
 
     References
     ----------

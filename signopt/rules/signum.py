@@ -23,7 +23,7 @@ def signum(
         m ← β·m + (1 − β)·g
         p ← p − lr·(sign(m) + λ·p)
 
-    The sign is that of the new momentum, taken in the compute dtype before the momentum is rounded to its storage dtype.
+    The sign is that of the new momentum, taken in the compute dtype, before the momentum is rounded to storage.
 
     Parameters
     ----------
@@ -64,9 +64,7 @@ def signum(
     return apply_signum(param, grad, momentum, coefficients)
 
 
-def apply_signum(
-    param: Array, grad: Array, momentum: Array, coefficients: SignumCoefficients
-) -> tuple[Array, Array]:
+def apply_signum(param: Array, grad: Array, momentum: Array, coefficients: SignumCoefficients) -> tuple[Array, Array]:
     """:func:`signum` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:

@@ -40,8 +40,8 @@ def tiger(
 
         m stays;  p ← (p − c)·s + c      c = 1 for role "scale", else 0;  s = shrink
 
-    The window of k micro-steps needs no buffer: it equals one step on the mean gradient. The NaN rule looks at the whole
-    array, fires at every micro-step, also where p would stay, and ignores the rate; Inf does not fire it.
+    The window of k micro-steps needs no buffer: it equals one step on the mean gradient. The NaN rule looks at the
+    whole array, fires at every micro-step, also where p would stay, and ignores the rate; Inf does not fire it.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def tiger(
         s in [0, 1].
     schedule : mapping or callable, optional
         {micro-step: factor}, piecewise linear, from 0 where its first key is not 0 (see
-        :func:`signopt.schedules.piecewise_linear`); or a function of the micro-step. With a warm-up from 0 and k = 1 the
-        first step moves m and not p.
+        :func:`signopt.schedules.piecewise_linear`); or a function of the micro-step. With a warm-up from 0 and k = 1
+        the first step moves m and not p.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def apply_tiger(
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
         k = coefficients.rounded(compute)
-        broken = xp.any(g != g)  # noqa: PLR0124
+        broken = xp.any(g != g)
         new_m = k.b1 * m + k.b2 * g
         healthy_p = _moved(xp, p, new_m, k, traits) if k.moves else p
         shrunk_p = (p - traits.centre) * k.shrink + traits.centre

@@ -1,0 +1,38 @@
+"""What a backend is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from signopt._namespace import Array
+from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+
+__all__ = ["Backend"]
+
+
+class Backend(Protocol):
+    """Applies rules in place to the parameters and momenta that it is bound to.
+
+    The optimizer has checked everything before a backend is called: gradients come in the order of the parameters, with
+    their shapes, dtypes and device, and overlap none of the arrays written. A backend leaves the bits that the rule gives
+    (NaN as a class), and if it cannot finish, it raises before it has written anything.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+        """Bind to the arrays that will be written; ``roles`` are Tiger's, one per parameter."""
+        ...
+
+    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
+        """One step of :func:`signopt.lion` on every parameter."""
+        ...
+
+    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
+        """One step of :func:`signopt.signum` on every parameter."""
+        ...
+
+    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
+        """One micro-step of :func:`signopt.tiger` on every parameter."""
+        ...
