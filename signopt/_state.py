@@ -41,7 +41,7 @@ def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
     for name, value in saved.items():
         if value == CALLABLE and not callable(current[name]):
             raise ValueError(
-                f"the state was saved with a callable {name}, which is not stored; pass it to the constructor before loading"
+                f"the state was saved with a callable {name}, which is not stored; pass it to the constructor first"
             )
     return {name: current[name] if value == CALLABLE else value for name, value in saved.items()}
 

@@ -108,7 +108,7 @@ class Optimizer(ABC):
         TypeError
             For a gradient that is None, no array, of another namespace or of another dtype than its parameter.
         ValueError
-            For a missing or extra gradient, another shape or device, or a gradient that overlaps an array to be written.
+            For a missing or extra gradient, another shape or device, or one that overlaps an array to be written.
         """
         ordered = self._ordered(grads)
         if not self._same_as_checked(ordered):
@@ -137,8 +137,8 @@ class Optimizer(ABC):
         Raises
         ------
         ValueError, TypeError
-            For a state of another rule, version, set of names, roles, shape or dtype, or with an invalid value; and for a
-            state saved with a callable schedule where this optimizer has none.
+            For a state of another rule, version, set of names, roles, shape or dtype, or with an invalid value; and
+            for a state saved with a callable schedule where this optimizer has none.
         """
         state_format.check(state, rule=self.rule, roles=self._roles)
         for name, momentum in self._momentum.items():
@@ -177,14 +177,14 @@ class Optimizer(ABC):
 
     def _ordered(self, grads: Arrays) -> list[Array]:
         if not isinstance(grads, Mapping):
-            if not isinstance(grads, Sequence) or isinstance(grads, (str, bytes)):
+            if not isinstance(grads, (list, tuple)):
                 raise TypeError(f"grads must be a mapping {{name: array}} or a sequence of arrays, got {type(grads)}")
             if len(grads) != len(self._params):
                 raise ValueError(f"grads has {len(grads)} arrays for {len(self._params)} parameters")
-            return list(grads)
+            return [elements.as_array(grad) for grad in grads]
         if grads.keys() != self._params.keys():
             raise ValueError(state_format.name_difference("grads", grads, self._params))
-        return [grads[name] for name in self._params]
+        return [elements.as_array(grads[name]) for name in self._params]
 
     def _same_as_checked(self, grads: list[Array]) -> bool:
         return len(self._checked) == len(grads) and all(
@@ -209,8 +209,8 @@ class Lion(Optimizer):
     Parameters
     ----------
     params : mapping or sequence of array
-        {name: array}, or arrays that get the names "0", "1", ... Writable NumPy, CuPy or torch arrays, of one library and
-        device; dtypes may differ. They are kept and updated in place.
+        {name: array}, or arrays that get the names "0", "1", ... Writable arrays of one library and device; dtypes may
+        differ. They are kept and updated in place.
     lr, betas, weight_decay
         Checked whenever they are set; they may change between steps.
     backend : str, default "auto"
@@ -304,7 +304,7 @@ class Tiger(Optimizer):
     Warns
     -----
     UserWarning
-        Once, at construction, where a matrix or a row of an embedding is all zero: its RMS is 0, so it would never move.
+        Once, at construction, where a matrix or a row of an embedding is all zero: its RMS is 0, so it never moves.
 
     Examples
     --------
@@ -360,7 +360,7 @@ class Tiger(Optimizer):
 def _named(params: Arrays) -> dict[str, Array]:
     if isinstance(params, Mapping):
         named = dict(params)
-    elif isinstance(params, Sequence) and not isinstance(params, (str, bytes)):
+    elif isinstance(params, (list, tuple)):
         named = {str(index): param for index, param in enumerate(params)}
     else:
         raise TypeError(

@@ -15,8 +15,8 @@ class Backend(Protocol):
     """Applies rules in place to the parameters and momenta that it is bound to.
 
     The optimizer has checked everything before a backend is called: gradients come in the order of the parameters, with
-    their shapes, dtypes and device, and overlap none of the arrays written. A backend leaves the bits that the rule gives
-    (NaN as a class), and if it cannot finish, it raises before it has written anything.
+    their shapes, dtypes and device, and overlap none of the arrays written. A backend leaves the bits that the rule
+    gives (NaN as a class), and if it cannot finish, it raises before it has written anything.
     """
 
     name: ClassVar[str]

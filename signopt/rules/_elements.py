@@ -19,6 +19,7 @@ from signopt._namespace import (
 )
 
 __all__ = [
+    "as_array",
     "check_alike",
     "check_dtype",
     "check_gradient_dtype",
@@ -48,7 +49,7 @@ def in_compute_dtype(update: Update, param: Array, grad: Array, momentum: Array)
     """
     check_alike(param, grad, momentum)
     xp = namespace_of(param)
-    p, g, m = (_as_array(array) for array in (param, grad, momentum))
+    p, g, m = (as_array(array) for array in (param, grad, momentum))
     compute = compute_dtype_name(dtype_name(p))
     wide = getattr(xp, compute)
     with np.errstate(all="ignore"):
@@ -73,7 +74,7 @@ def check_alike(param: Array, grad: Array, momentum: Array, name: str = "param")
     check_dtype(param, name)
     check_partner(param, grad, name, "gradient")
     check_partner(param, momentum, name, "momentum")
-    param_dtype, grad_dtype, momentum_dtype = (dtype_name(_as_array(array)) for array in (param, grad, momentum))
+    param_dtype, grad_dtype, momentum_dtype = (dtype_name(as_array(array)) for array in (param, grad, momentum))
     check_gradient_dtype(param_dtype, grad_dtype, name)
     check_momentum_dtype(param_dtype, momentum_dtype, name)
 
@@ -99,7 +100,7 @@ def check_same_home(array: Array, other: Array, label: str, other_label: str) ->
         raise TypeError(
             f"{label} is a {_kind(array)} and {other_label} is a {_kind(other)}; convert them to one array library"
         )
-    if device_of(_as_array(array)) != device_of(_as_array(other)):
+    if device_of(as_array(array)) != device_of(as_array(other)):
         raise ValueError(f"{label} is on device {device_of(array)}, but {other_label} is on {device_of(other)}")
 
 
@@ -110,7 +111,7 @@ def check_partner(param: Array, other: Array, name: str, what: str) -> None:
         raise TypeError(f"{label} is None; pass an array of zeros where there is none")
     check_same_home(other, param, label, name)
     check_dtype(other, label)
-    param, other = _as_array(param), _as_array(other)
+    param, other = as_array(param), as_array(other)
     if tuple(other.shape) != tuple(param.shape):
         raise ValueError(f"{label} has shape {tuple(other.shape)}, but {name} has shape {tuple(param.shape)}")
 
@@ -118,12 +119,13 @@ def check_partner(param: Array, other: Array, name: str, what: str) -> None:
 def check_dtype(array: Array, label: str) -> None:
     """Raise TypeError unless ``array`` is an array of one of the supported dtypes."""
     namespace_of(array, label)
-    array = _as_array(array)
+    array = as_array(array)
     if dtype_name(array) not in SUPPORTED_DTYPES:
         raise TypeError(f"{label} has dtype {array.dtype}; supported are {', '.join(SUPPORTED_DTYPES)}")
 
 
-def _as_array(array: Any) -> Array:
+def as_array(array: Any) -> Array:
+    """A Python or NumPy scalar as a 0-d NumPy array, and any other object as it is."""
     return np.asarray(array) if isinstance(array, (float, np.generic)) else array
 
 
