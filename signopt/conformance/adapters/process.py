@@ -23,9 +23,9 @@ __all__ = ["ProcessPort"]
 class ProcessPort:
     """A :class:`~signopt.conformance.Port` whose five methods are messages to a process.
 
-    The process is started by the first message. Where the conversation breaks down (a hang, a crash, an unreadable
-    reply) the process is killed and the call raises; the next :meth:`init` starts it afresh, ``limits.restarts``
-    times in all. Use it as a context manager, so that nothing is left running.
+    The process is started by the first message. Where the conversation breaks down (a hang, a crash, an
+    unreadable reply) the process is killed and the call raises; the next :meth:`init` starts it afresh,
+    ``limits.restarts`` times in all. Use it as a context manager, so that nothing is left running.
 
     Parameters
     ----------
@@ -143,7 +143,9 @@ class ProcessPort:
     def _connected(self) -> Child:
         if self._child is None:
             if self._starts > self._limits.restarts:
-                raise PortUnavailable(f"not started again after {self._starts} breakdowns, the last: {self._last_failure}")
+                raise PortUnavailable(
+                    f"not started again after {self._starts} breakdowns, the last: {self._last_failure}"
+                )
             self._starts += 1
             self._replay.noted(f"start {brief(self._command)}")
             self._child = self._start(self._command, self._limits)
@@ -162,10 +164,13 @@ class ProcessPort:
         try:
             return self._exchange(child, self._limits.message_seconds, method, fields)
         except PortFailure as failure:
-            self._break(child, failure)
-            raise type(failure)(f"{method}: {failure}") from None
+            named = type(failure)(f"{method}: {failure}")
+            self._break(child, named)
+            raise named from None
 
-    def _exchange(self, child: Child, seconds: float, method: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _exchange(
+        self, child: Child, seconds: float, method: str, fields: Mapping[str, Any]
+    ) -> dict[str, Any]:
         self._number += 1
         request = write_request(self._number, method, **fields)
         self._replay.sent(request)
@@ -204,10 +209,16 @@ class ProcessPort:
 def _description(reply: Mapping[str, Any], rule: str | None) -> dict[str, Any]:
     if reply.get("protocol") != PROTOCOL_VERSION:
         got = brief(reply.get("protocol"))
-        raise ProtocolViolation(f"hello: this suite speaks protocol {PROTOCOL_VERSION}, the port answered {got}")
+        raise ProtocolViolation(
+            f"hello: this suite speaks protocol {PROTOCOL_VERSION}, the port answered {got}"
+        )
     described = reply.get("describe")
-    if not isinstance(described, dict) or not all(isinstance(described.get(key), str) for key in ("name", "rule")):
-        raise ProtocolViolation(f'hello: "describe" is an object with "name" and "rule", got {brief(described)}')
+    if not isinstance(described, dict) or not all(
+        isinstance(described.get(key), str) for key in ("name", "rule")
+    ):
+        raise ProtocolViolation(
+            f'hello: "describe" is an object with "name" and "rule", got {brief(described)}'
+        )
     if rule is not None and described["rule"] != rule:
         raise ProtocolViolation(f"hello: asked for {rule}, the port answered as {brief(described['rule'])}")
     return described

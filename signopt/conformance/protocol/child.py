@@ -1,7 +1,7 @@
 """A child process that is spoken to line by line, under limits, and that never outlives the conversation.
 
-Nothing here trusts the child. Every read and write is bounded in time, every line and the child's memory in size, and
-closing kills the child, its process group and whatever it started elsewhere.
+Nothing here trusts the child. Every read and write is bounded in time, every line and the child's memory in
+size, and closing kills the child, its process group and whatever it started elsewhere.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class Child:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert stream is not None
             os.set_blocking(stream.fileno(), False)
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
         selector.register(self._process.stdout, selectors.EVENT_READ)
         selector.register(self._process.stderr, selectors.EVENT_READ)
         return selector
@@ -203,7 +204,7 @@ class Child:
         return self.stderr.strip()[-300:]
 
     def finish(self) -> str:
-        """Close stdin and see the process out; says what was wrong with its end, or "". Leaves nothing running."""
+        """Close stdin and see the process out, at last by force; returns what was wrong, or ""."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,7 +1,8 @@
 """What can go wrong between the suite and a port in another process.
 
-Two families, because they mean different things in a report. A :class:`PortError` is an answer: the port understood
-and declined. A :class:`PortFailure` is no answer, or an unreadable one, and never counts as a refusal.
+Two families, because they mean different things in a report. A :class:`PortError` is an answer: the port
+understood and declined. A :class:`PortFailure` is no answer, or an unreadable one, and never counts as a
+refusal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ class PortError(RuntimeError):
     """The port answered with an error of its own."""
 
 
-class PortFailure(RuntimeError):
+class PortFailure(RuntimeError):  # noqa: N818 (it is the port that failed)
     """The conversation with the port broke down."""
 
 
@@ -30,4 +31,4 @@ class PortUnavailable(PortFailure):
 
 
 class ProtocolViolation(PortFailure):
-    """Something other than the one expected reply arrived: not JSON, another id, a malformed array, too many bytes."""
+    """Something other than the one expected reply: not JSON, another id, a malformed array, too long."""

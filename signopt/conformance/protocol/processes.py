@@ -1,7 +1,8 @@
 """Find, measure and end the processes that a child started.
 
-A process group catches the ordinary grandchild. One that moved to a session of its own is found by the mark that it
-inherited in its environment; that, and measuring memory, need ``/proc`` (Linux) and quietly do less elsewhere.
+A process group catches the ordinary grandchild. One that moved to a session of its own is found by the mark
+that it inherited in its environment; that, and measuring memory, need ``/proc`` (Linux) and do nothing
+elsewhere.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 
 def kill_tree(pid: int, mark: str, *, alive: bool) -> None:
-    """SIGKILL to ``pid``'s process group, to its descendants while it is ``alive``, and to all that carry ``mark``."""
+    """SIGKILL to the group of ``pid``, to its descendants while ``alive``, and to all that carry ``mark``."""
     doomed = descendants(pid) if alive else set()
     with contextlib.suppress(OSError):
         os.killpg(pid, signal.SIGKILL)

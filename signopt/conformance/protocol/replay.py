@@ -1,7 +1,7 @@
 """A record of everything that was said, which a shell can play again.
 
-Each line is one message: ``> `` what the suite sent, ``< `` what the port answered, ``! `` what the suite concluded.
-``sed -n 's/^> //p' traffic.txt | ./my_port`` asks the port the same questions once more.
+Each line is one message: ``> `` what the suite sent, ``< `` what the port answered, ``! `` what the suite
+concluded. ``sed -n 's/^> //p' traffic.txt | ./my_port`` asks the port the same questions once more.
 """
 
 from __future__ import annotations

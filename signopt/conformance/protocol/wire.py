@@ -1,8 +1,8 @@
-"""How numbers are spelled in a message: every float is the hexadecimal of its bits, so nothing is rounded on the way.
+"""How numbers are spelled in a message: every float is the hexadecimal of its bits, so nothing is rounded.
 
-An array is ``{"dtype": "float32", "shape": [2, 3], "data": "3f8000003f000000…"}``: the bit patterns, most significant
-digit first, in C order, without separators: 4 digits an element for float16 and bfloat16, 8 for float32, 16 for
-float64. A hyperparameter is the 16 digits of its binary64; whole numbers stay JSON integers.
+An array is ``{"dtype": "float32", "shape": [2, 3], "data": "3f8000003f000000…"}``: the bit patterns, most
+significant digit first, in C order, without separators: 4 digits an element for float16 and bfloat16, 8 for
+float32, 16 for float64. A hyperparameter is the 16 digits of its binary64; whole numbers stay JSON integers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def encode_array(array: np.ndarray) -> dict[str, Any]:
     if name not in _DIGITS:
         raise TypeError(f"dtype {name} has no spelling in the protocol: use one of {', '.join(_DIGITS)}")
     bits = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
-    return {"dtype": name, "shape": list(array.shape), "data": bits.astype(bits.dtype.newbyteorder(">")).tobytes().hex()}
+    return {
+        "dtype": name,
+        "shape": list(array.shape),
+        "data": bits.astype(bits.dtype.newbyteorder(">")).tobytes().hex(),
+    }
 
 
 def encode_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -54,7 +58,9 @@ def decode_array(spelled: object) -> np.ndarray:
         If it is not an array as the protocol spells it. Nothing is allocated on the word of ``shape`` alone.
     """
     if not isinstance(spelled, dict) or not {"dtype", "shape", "data"} <= spelled.keys():
-        raise ProtocolViolation(f'an array is an object with "dtype", "shape" and "data", got {brief(spelled)}')
+        raise ProtocolViolation(
+            f'an array is an object with "dtype", "shape" and "data", got {brief(spelled)}'
+        )
     name, shape, data = spelled["dtype"], spelled["shape"], spelled["data"]
     if not isinstance(name, str) or name not in _DIGITS:
         raise ProtocolViolation(f'"dtype" is one of {", ".join(_DIGITS)}, got {brief(name)}')
@@ -63,7 +69,9 @@ def decode_array(spelled: object) -> np.ndarray:
     wanted = math.prod(shape) * _DIGITS[name]
     if not isinstance(data, str) or len(data) != wanted:
         got = f"{len(data)} digits" if isinstance(data, str) else brief(data)
-        raise ProtocolViolation(f'"data" of shape {shape} in {name} is {wanted} hexadecimal digits, got {got}')
+        raise ProtocolViolation(
+            f'"data" of shape {shape} in {name} is {wanted} hexadecimal digits, got {got}'
+        )
     return _from_digits(name, shape, data)
 
 
@@ -82,11 +90,10 @@ def _from_digits(name: str, shape: list[int], data: str) -> np.ndarray:
 
 
 def _dtype(name: str) -> np.dtype[Any]:
-    if name != "bfloat16":
-        return np.dtype(name)
-    import ml_dtypes
+    if name == "bfloat16":
+        import ml_dtypes  # noqa: F401  (registers the dtype's name)
 
-    return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
 
 
 def decode_arrays(spelled: object) -> dict[str, np.ndarray]:
@@ -105,7 +112,8 @@ def decode_arrays(spelled: object) -> dict[str, np.ndarray]:
 def encode_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as a message spells them.
 
-    ``schedule`` becomes a list of ``[micro-step, factor]`` in rising order, or null; ``roles`` an object, or null.
+    ``schedule`` becomes a list of ``[micro-step, factor]`` in rising order, or null; ``roles`` an object, or
+    null.
 
     Raises
     ------
@@ -117,7 +125,9 @@ def encode_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encode_schedule(schedule: Mapping[int, float] | Callable[[int], float] | None) -> list[list[Any]] | None:
     if callable(schedule):
-        raise NotImplementedError("a callable schedule cannot travel to another process: give a {micro-step: factor}")
+        raise NotImplementedError(
+            "a callable schedule cannot travel to another process: give a {micro-step: factor}"
+        )
     return None if schedule is None else [[int(t), encode_float(schedule[t])] for t in sorted(schedule)]
 
 
