@@ -1,7 +1,8 @@
 """The reference for sign-based optimizers: Lion, Signum and Tiger, exact to the last bit."""
 
 from signopt._version import __version__
+from signopt.checkpoint import load, save
 from signopt.optimizer import Lion, Signum, Tiger
 from signopt.rules import lion, signum, tiger
 
-__all__ = ["Lion", "Signum", "Tiger", "__version__", "lion", "signum", "tiger"]
+__all__ = ["Lion", "Signum", "Tiger", "__version__", "lion", "load", "save", "signum", "tiger"]

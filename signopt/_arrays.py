@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import array_api_compat
 import numpy as np
+from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_numpy_array, is_torch_array
 
 from signopt._namespace import Array, namespace_of
 
 __all__ = ["check_disjoint", "check_writable"]
+
+
+def _is_strict_array(array: Array) -> bool:
+    return is_array_api_strict_namespace(namespace_of(array))
+
+
+_ASSIGNABLE = (is_numpy_array, is_cupy_array, is_torch_array, _is_strict_array)
 
 
 def check_writable(array: Array, name: str, pure: str) -> None:
@@ -33,7 +40,7 @@ def check_writable(array: Array, name: str, pure: str) -> None:
         If it is read-only, or holds one memory location in two elements.
     """
     remedy = f"use the pure function {pure}, which returns new arrays"
-    if not _assignable(array):
+    if not any(is_of_library(array) for is_of_library in _ASSIGNABLE):
         raise TypeError(
             f"{name}, a {type(array).__module__}.{type(array).__qualname__}, cannot be written in place; {remedy}"
         )
@@ -42,11 +49,6 @@ def check_writable(array: Array, name: str, pure: str) -> None:
             raise ValueError(f"{name} is read-only; pass a writable array or {remedy}")
         if _overlaps_itself(array):
             raise ValueError(f"{name} holds one memory location in several elements (a broadcast view?); copy it")
-
-
-def _assignable(array: Array) -> bool:
-    xp = namespace_of(array)
-    return array_api_compat.is_writeable_array(array) or not hasattr(xp, "__array_namespace_info__")
 
 
 def _overlaps_itself(array: np.ndarray[Any, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -39,8 +38,6 @@ def namespace_of(array: Array, label: str = "the argument") -> Namespace:
     """
     if isinstance(array, (float, np.generic)):
         return array_api_compat.array_namespace(np.empty(0))
-    if _is_mlx(array):
-        return sys.modules["mlx.core"]
     try:
         return array_api_compat.array_namespace(array)
     except TypeError:
@@ -48,10 +45,6 @@ def namespace_of(array: Array, label: str = "the argument") -> Namespace:
             f"{label} must be an array (NumPy, CuPy, torch, JAX, dask, array-api-strict, MLX), "
             f"got {type(array).__name__}"
         ) from None
-
-
-def _is_mlx(array: Array) -> bool:
-    return type(array).__module__ == "mlx.core"
 
 
 def dtype_name(array: Array) -> str:
@@ -66,24 +59,20 @@ def compute_dtype_name(name: str) -> str:
 
 def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
     """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself where it already has that dtype."""
-    if hasattr(xp, "astype"):
-        return xp.astype(array, dtype, copy=False)
-    return array.astype(dtype)
+    return array if array.dtype == dtype else xp.astype(array, dtype)
 
 
 def float64_or_widest(xp: Namespace) -> Any:
     """float64, or float32 where the namespace offers no wider type (JAX without ``jax_enable_x64``, MLX)."""
-    if not hasattr(xp, "__array_namespace_info__"):
-        return xp.float32
     dtypes = xp.__array_namespace_info__().dtypes(kind="real floating")
     return dtypes.get("float64", xp.float32)
 
 
 def device_of(array: Array) -> Any:
     """The device of ``array``, or None where the library places arrays itself (JAX, dask, MLX)."""
-    if array_api_compat.is_jax_array(array) or array_api_compat.is_dask_array(array) or _is_mlx(array):
+    if array_api_compat.is_jax_array(array) or array_api_compat.is_dask_array(array):
         return None
-    return array_api_compat.device(array)
+    return array_api_compat.device(array) if hasattr(array, "device") else None
 
 
 def sign(xp: Namespace, array: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from signopt._namespace import Array
@@ -46,7 +46,7 @@ def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
     return {name: current[name] if value == CALLABLE else value for name, value in saved.items()}
 
 
-def check(state: Mapping[str, Any], *, rule: str, roles: Mapping[str, str]) -> None:
+def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles: Mapping[str, str]) -> None:
     """Check that ``state`` was saved by this rule, in this version, for these parameters.
 
     Raises
@@ -62,14 +62,14 @@ def check(state: Mapping[str, Any], *, rule: str, roles: Mapping[str, str]) -> N
         raise ValueError(f"the state has version {state['version']!r}; this release of signopt reads version {VERSION}")
     if state["rule"] != rule:
         raise ValueError(f"the state was saved by {state['rule']!r} and cannot be loaded by {rule!r}")
-    if state["momentum"].keys() != roles.keys():
-        raise ValueError(name_difference("state['momentum']", state["momentum"], roles))
-    changed = [name for name in roles if state["roles"].get(name) != roles[name]]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"the state was saved with role {state['roles'].get(name)!r} for {name!r}, now {roles[name]!r}"
-        )
+    for key in ("hyper", "roles", "momentum"):
+        if not isinstance(state[key], Mapping):
+            raise TypeError(f"state[{key!r}] must be a mapping, got {type(state[key]).__name__}")
+    if state["momentum"].keys() != set(names):
+        raise ValueError(name_difference("state['momentum']", state["momentum"], names))
+    for name, role in roles.items():
+        if state["roles"].get(name) != role:
+            raise ValueError(f"the state was saved with role {state['roles'].get(name)!r} for {name!r}, now {role!r}")
 
 
 def check_momentum(saved: Array, current: Array, name: str) -> None:
@@ -79,7 +79,7 @@ def check_momentum(saved: Array, current: Array, name: str) -> None:
         raise TypeError(f"the saved momentum of {name!r} has dtype {saved.dtype}, this optimizer keeps {current.dtype}")
 
 
-def name_difference(what: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def name_difference(what: str, given: Collection[str], wanted: Collection[str]) -> str:
     """A sentence that says which names are missing from ``given`` and which it has too many."""
     missing = ", ".join(repr(name) for name in wanted if name not in given)
     extra = ", ".join(repr(name) for name in given if name not in wanted)

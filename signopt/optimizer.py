@@ -52,6 +52,9 @@ class Optimizer(ABC):
     rule: ClassVar[str]
     """The rule's name, which is also that of the pure function."""
 
+    has_roles: ClassVar[bool] = False
+    """Whether the rule treats parameters by their role."""
+
     lr = Hyperparameter(hyperparameters.learning_rate, "Learning rate, finite, zero or positive.")
     weight_decay = Hyperparameter(hyperparameters.weight_decay, "Decoupled decay, finite, zero or positive.")
 
@@ -68,7 +71,7 @@ class Optimizer(ABC):
         self._set_hyper(hyper)
         self._params = _named(params)
         self._check_params()
-        self._roles = assign_roles(roles, list(self._params))
+        self._roles = assign_roles(roles, list(self._params)) if self.has_roles else {}
         self._momentum = {name: _zeros(param, momentum_dtype, name) for name, param in self._params.items()}
         self._steps = 0
         self._checked: list[weakref.ref[Array]] = []
@@ -140,7 +143,7 @@ class Optimizer(ABC):
             For a state of another rule, version, set of names, roles, shape or dtype, or with an invalid value; and
             for a state saved with a callable schedule where this optimizer has none.
         """
-        state_format.check(state, rule=self.rule, roles=self._roles)
+        state_format.check(state, rule=self.rule, names=self._momentum, roles=self._roles)
         for name, momentum in self._momentum.items():
             state_format.check_momentum(state["momentum"][name], momentum, name)
         hyper = state_format.revived_hyper(state["hyper"], self._hyper)
@@ -318,6 +321,7 @@ class Tiger(Optimizer):
     """
 
     rule = "tiger"
+    has_roles = True
     beta = Hyperparameter(hyperparameters.one_beta, "β in [0, 1).")
     accumulation_steps = Hyperparameter(hyperparameters.accumulation_steps, "Micro-steps in a window, 1 or more.")
     shrink = Hyperparameter(hyperparameters.shrink, "Factor of the NaN rule, in [0, 1].")

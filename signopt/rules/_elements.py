@@ -55,8 +55,8 @@ def in_compute_dtype(update: Update, param: Array, grad: Array, momentum: Array)
     with np.errstate(all="ignore"):
         new_p, new_m = update(xp, cast(xp, p, wide), cast(xp, g, wide), cast(xp, m, wide), compute)
         new_p, new_m = cast(xp, new_p, p.dtype), cast(xp, new_m, m.dtype)
-    if isinstance(param, np.ndarray):
-        return np.asarray(new_p), np.asarray(new_m)
+    if isinstance(p, np.ndarray):
+        return (np.asarray(new_p), np.asarray(new_m)) if p is param else (new_p[()], new_m[()])
     return new_p, new_m
 
 
