@@ -1,0 +1,117 @@
+"""What is known about a port before its framework is imported, and how it is found."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
+from typing import Any
+
+from signopt.conformance.port import Port
+
+__all__ = ["ENTRY_POINT_GROUP", "Candidate", "attribute", "discover", "lone_module", "version_of"]
+
+ENTRY_POINT_GROUP = "signopt.ports"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One implementation of one rule that somebody publishes.
+
+    Parameters
+    ----------
+    name
+        Unique among all candidates; by custom the distribution, then a slash and the variant.
+    rule
+        ``"lion"``, ``"signum"`` or ``"tiger"``.
+    distribution
+        What to install, as the package index names it.
+    modules
+        What must be importable for :meth:`build` to work.
+    build
+        Returns a new port; the framework is imported only here.
+    environment
+        Variables that the process must have been started with, such as ``KERAS_BACKEND``.
+    variant
+        Empty for an implementation of the rule. Otherwise one sentence on the documented choice by which this computes
+        another rule on purpose, so that no reader takes its failures for bugs.
+    """
+
+    name: str
+    rule: str
+    distribution: str
+    modules: tuple[str, ...]
+    build: Callable[[], Port]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
+
+    def missing(self) -> list[str]:
+        """Return what stands in the way, as modules and ``VARIABLE=value``; nothing is imported."""
+        modules = [name for name in self.modules if find_spec(name) is None]
+        unset = [f"{key}={value}" for key, value in self.environment.items() if os.environ.get(key) != value]
+        return modules + unset
+
+    def version(self) -> str:
+        """Return the installed version of the distribution, or an empty string."""
+        return version_of(self.distribution)
+
+
+def version_of(distribution: str) -> str:
+    """Return the version of an installed distribution, or an empty string."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def attribute(target: str) -> Any:
+    """Import ``"package.module:name"`` and return what it names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def lone_module(name: str) -> ModuleType:
+    """Import one module of a package without running the ``__init__`` files above it.
+
+    Some packages that publish an optimizer import a whole model zoo first, and with it dependencies that the optimizer
+    does not need. If the package is already imported, this is an ordinary import. Only for pure Python modules: the
+    package is forgotten again afterwards, so that a later import of it is a complete one.
+    """
+    root = name.partition(".")[0]
+    if root in sys.modules:
+        return importlib.import_module(name)
+    parents = [name.rsplit(".", depth)[0] for depth in range(name.count("."), 0, -1)]
+    try:
+        for parent in parents:
+            sys.modules[parent] = _bare_package(parent)
+        return importlib.import_module(name)
+    finally:
+        for loaded in [key for key in sys.modules if key.partition(".")[0] == root]:
+            del sys.modules[loaded]
+
+
+def _bare_package(name: str) -> ModuleType:
+    spec = find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(f"no package named {name!r}", name=name)
+    package = module_from_spec(spec)
+    package.__path__ = list(spec.submodule_search_locations)
+    return package
+
+
+def discover() -> Iterator[Candidate]:
+    """Yield the candidates of the built-in catalogue, then those that other packages register.
+
+    A package registers its ports by an entry point of the group ``signopt.ports`` that names a callable without
+    arguments. The callable returns an iterable of :class:`Candidate`.
+    """
+    from signopt.conformance.adapters.catalogue import CATALOGUE
+
+    yield from CATALOGUE
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        yield from point.load()()

@@ -1,0 +1,188 @@
+"""The published implementations that the suite knows how to drive, one table row each.
+
+A row says which class it is, where its momentum lies, and what its author chose where the rule leaves a
+choice: whether the decay comes first, what the sign of NaN is, whether subnormals survive. All of it was read
+from the source of the version that the lock file of the field pins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from signopt.conformance.adapters.candidate import Candidate, lone_module, version_of
+from signopt.conformance.adapters.deepspeed import deepspeed_cpu_lion
+from signopt.conformance.adapters.keras import KerasPort
+from signopt.conformance.adapters.mlx import MlxPort
+from signopt.conformance.adapters.optax import OptaxPort
+from signopt.conformance.adapters.torch import TorchPort
+from signopt.conformance.port import Port
+
+__all__ = ["CATALOGUE"]
+
+Keywords = Mapping[str, Any]
+Make = Callable[[Keywords], Keywords]
+
+
+def _lion(hyper: Keywords) -> Keywords:
+    return {name: hyper[name] for name in ("lr", "betas", "weight_decay")}
+
+
+def _lion_split_betas(hyper: Keywords) -> Keywords:
+    beta1, beta2 = hyper["betas"]
+    return {"lr": hyper["lr"], "beta1": beta1, "beta2": beta2, "weight_decay": hyper["weight_decay"]}
+
+
+def _signum(hyper: Keywords) -> Keywords:
+    return {"lr": hyper["lr"], "momentum": hyper["beta"], "weight_decay": hyper["weight_decay"]}
+
+
+def _tiger(hyper: Keywords) -> Keywords:
+    if hyper["accumulation_steps"] != 1 or hyper["schedule"] is not None:
+        raise NotImplementedError("this Tiger has neither accumulation nor a schedule")
+    return {name: hyper[name] for name in ("lr", "beta", "weight_decay")}
+
+
+_ARGUMENTS: Mapping[str, Make] = {"lion": _lion, "signum": _signum, "tiger": _tiger}
+_TORCH_CHOICES: Keywords = {"dtypes": ("float32", "float64"), "nan": "zero", "decay": "first"}
+
+
+def _torch(
+    name: str,
+    rule: str,
+    distribution: str,
+    target: str,
+    *,
+    options: Keywords | None = None,
+    settings: Make | None = None,
+    lone: bool = False,
+    variant: str = "",
+    **rest: Any,
+) -> Candidate:
+    arguments = _ARGUMENTS[rule]
+
+    def build() -> Port:
+        module, _, attribute = target.partition(":")
+        optimizer = getattr((lone_module if lone else import_module)(module), attribute)
+        return TorchPort(
+            name,
+            rule,
+            lambda params, hyper: optimizer(params, **arguments(hyper), **(options or {})),
+            settings or arguments,
+            **{"version": version_of(distribution), **_TORCH_CHOICES, **rest},
+        )
+
+    modules = ("torch", target.partition(":")[0].partition(".")[0])
+    return Candidate(name, rule, distribution, modules, build, variant=variant)
+
+
+def _optax(name: str, rule: str, transform: Callable[[Keywords], Any], **rest: Any) -> Candidate:
+    def build() -> Port:
+        choices = {"dtypes": ("float32", "float64"), "nan": "propagate", "subnormals": "flush", "decay": "bracket"}
+        return OptaxPort(name, rule, transform, **{"version": version_of("optax"), **choices, **rest})
+
+    return Candidate(name, rule, "optax", ("jax", "optax"), build)
+
+
+def _optax_lion(hyper: Keywords) -> Any:
+    import optax
+
+    return optax.lion(hyper["lr"], *hyper["betas"], weight_decay=hyper["weight_decay"])
+
+
+def _optax_signum(hyper: Keywords) -> Any:
+    import optax
+
+    if hyper["weight_decay"]:
+        raise NotImplementedError("optax.signum has no weight decay")
+    return optax.signum(hyper["lr"], hyper["beta"])
+
+
+def _keras(backend: str, **choices: Any) -> Candidate:
+    name = f"keras/{backend}"
+
+    def build() -> Port:
+        declared = {"dtypes": ("float32", "float64"), "decay": "first", **choices}
+        return KerasPort(name, "lion", version=version_of("keras"), **declared)
+
+    return Candidate(name, "lion", "keras", ("keras", backend), build, {"KERAS_BACKEND": backend})
+
+
+def _mlx() -> Port:
+    return MlxPort("mlx", "lion", version=version_of("mlx"), dtypes=("float32",), nan="zero", decay="first")
+
+
+_WITHOUT_LR = "the decay is multiplied by the ratio of the rate to the first rate, not by the rate (documented option)"
+_OPTIMI: dict[str, Any] = {"settings": _lion_split_betas, "beside": {"kahan_comp": None}}
+_BNB: dict[str, Any] = {"momentum": "state1", "beside": {"step": 0}, "dtypes": ("float32",)}
+
+CATALOGUE: tuple[Candidate, ...] = (
+    _torch("lion-pytorch", "lion", "lion-pytorch", "lion_pytorch:Lion"),
+    _torch("lion-pytorch/foreach", "lion", "lion-pytorch", "lion_pytorch.foreach:Lion"),
+    _torch(
+        "lion-pytorch/decoupled",
+        "lion",
+        "lion-pytorch",
+        "lion_pytorch:Lion",
+        options={"decoupled_weight_decay": True},
+        variant=_WITHOUT_LR,
+    ),
+    _torch(
+        "lion-pytorch/cautious",
+        "lion",
+        "lion-pytorch",
+        "lion_pytorch.cautious_lion:Lion",
+        variant="updates whose sign disagrees with the gradient are masked and the rest scaled up (arXiv 2411.16085)",
+    ),
+    _torch(
+        "lion-pytorch/cautious, factor 1",
+        "lion",
+        "lion-pytorch",
+        "lion_pytorch.cautious_lion:Lion",
+        options={"cautious_factor": 1.0},
+    ),
+    _torch("torch-optimi", "lion", "torch-optimi", "optimi:Lion", options={"foreach": False}, **_OPTIMI),
+    _torch("torch-optimi/foreach", "lion", "torch-optimi", "optimi:Lion", options={"foreach": True}, **_OPTIMI),
+    _torch(
+        "torch-optimi/decoupled",
+        "lion",
+        "torch-optimi",
+        "optimi:Lion",
+        options={"foreach": False, "decouple_lr": True},
+        variant=_WITHOUT_LR,
+        **_OPTIMI,
+    ),
+    *(
+        _torch(
+            f"pytorch-optimizer/{'foreach' if foreach else 'loop'}",
+            rule,
+            "pytorch-optimizer",
+            f"pytorch_optimizer:{name}",
+            options={"foreach": foreach},
+            momentum=momentum,
+        )
+        for rule, name, momentum in (
+            ("lion", "Lion", "exp_avg"),
+            ("signum", "SignSGD", "momentum_buffer"),
+            ("tiger", "Tiger", "exp_avg"),
+        )
+        for foreach in (False, True)
+    ),
+    _optax("optax", "lion", _optax_lion),
+    _optax("optax/jit", "lion", _optax_lion, jit=True),
+    _optax("optax", "signum", _optax_signum, momentum="ema"),
+    _keras("torch", nan="zero"),
+    _keras("jax", nan="propagate", subnormals="flush"),
+    _keras("tensorflow", nan="propagate", subnormals="flush"),
+    Candidate("mlx", "lion", "mlx", ("mlx",), _mlx),
+    _torch("timm", "lion", "timm", "timm.optim.lion:Lion", options={"foreach": False}, lone=True),
+    _torch("timm/foreach", "lion", "timm", "timm.optim.lion:Lion", options={"foreach": True}, lone=True),
+    _torch("bitsandbytes", "lion", "bitsandbytes", "bitsandbytes.optim:Lion", **_BNB),
+    _torch("bert4torch", "lion", "bert4torch", "bert4torch.optimizers:Lion", lone=True),
+    _torch("bert4torch", "tiger", "bert4torch", "bert4torch.optimizers:Tiger", lone=True),
+    _torch("adv-optm", "lion", "adv-optm", "adv_optm:Lion_adv"),
+    _torch("adv-optm", "signum", "adv-optm", "adv_optm:SignSGD_adv"),
+    deepspeed_cpu_lion("simd"),
+    deepspeed_cpu_lion("scalar"),
+)
