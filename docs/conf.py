@@ -1,0 +1,17 @@
+"""Sphinx configuration. Build with ``python -m sphinx -W -n docs docs/_build``."""
+
+from signopt import __version__
+
+project = "signopt"
+author = "The signopt developers"
+release = __version__
+html_theme = "furo"
+html_static_path = ["_static"]
+html_title = f"signopt {release}"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+exclude_patterns = ["_build", "ports/js/node_modules", "**/README.md"]
