@@ -22,7 +22,7 @@ HIDDEN, BATCH, EPOCHS = 64, 64, 60
 class AdamW:
     """Loshchilov & Hutter 2019, with the interface of signopt's optimizers."""
 
-    def __init__(self, params, *, lr=2e-3, betas=(0.9, 0.999), weight_decay=0.01, epsilon=1e-8):
+    def __init__(self, params, *, lr=1e-2, betas=(0.9, 0.999), weight_decay=0.01, epsilon=1e-8):
         self.params, self.lr, self.betas, self.weight_decay, self.epsilon = params, lr, betas, weight_decay, epsilon
         self.first = {name: np.zeros_like(param) for name, param in params.items()}
         self.second = {name: np.zeros_like(param) for name, param in params.items()}
