@@ -1,4 +1,4 @@
-"""Sphinx configuration. Build with ``python -m sphinx -W -n docs docs/_build``."""
+"""Sphinx configuration. Build with ``python -m sphinx -W docs docs/_build``."""
 
 from signopt import __version__
 

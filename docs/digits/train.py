@@ -122,7 +122,8 @@ def draw(results, picture):
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, (losses, accuracy) in results.items():
         axes.plot(range(1, len(losses) + 1), losses, label=f"{name}: {accuracy:.1%} of test images right")
-    axes.set(xlabel="epoch", ylabel="training loss (cross-entropy)", yscale="log", title="8 × 8 digits, two-layer network")
+    axes.set(xlabel="epoch", ylabel="training loss (cross-entropy)", yscale="log")
+    axes.set_title("8 × 8 digits, two-layer network")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(picture, metadata={"Date": None})

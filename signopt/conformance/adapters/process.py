@@ -168,9 +168,7 @@ class ProcessPort:
             self._break(child, named)
             raise named from None
 
-    def _exchange(
-        self, child: Child, seconds: float, method: str, fields: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _exchange(self, child: Child, seconds: float, method: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         self._number += 1
         request = write_request(self._number, method, **fields)
         self._replay.sent(request)
@@ -209,16 +207,10 @@ class ProcessPort:
 def _description(reply: Mapping[str, Any], rule: str | None) -> dict[str, Any]:
     if reply.get("protocol") != PROTOCOL_VERSION:
         got = brief(reply.get("protocol"))
-        raise ProtocolViolation(
-            f"hello: this suite speaks protocol {PROTOCOL_VERSION}, the port answered {got}"
-        )
+        raise ProtocolViolation(f"hello: this suite speaks protocol {PROTOCOL_VERSION}, the port answered {got}")
     described = reply.get("describe")
-    if not isinstance(described, dict) or not all(
-        isinstance(described.get(key), str) for key in ("name", "rule")
-    ):
-        raise ProtocolViolation(
-            f'hello: "describe" is an object with "name" and "rule", got {brief(described)}'
-        )
+    if not isinstance(described, dict) or not all(isinstance(described.get(key), str) for key in ("name", "rule")):
+        raise ProtocolViolation(f'hello: "describe" is an object with "name" and "rule", got {brief(described)}')
     if rule is not None and described["rule"] != rule:
         raise ProtocolViolation(f"hello: asked for {rule}, the port answered as {brief(described['rule'])}")
     return described

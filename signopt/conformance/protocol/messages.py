@@ -39,9 +39,7 @@ def _parse(line: bytes) -> dict[str, Any]:
     try:
         reply = json.loads(line, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise ProtocolViolation(
-            f"a reply is one line of JSON, got {brief(line)} ({brief(str(error))})"
-        ) from None
+        raise ProtocolViolation(f"a reply is one line of JSON, got {brief(line)} ({brief(str(error))})") from None
     if not isinstance(reply, dict):
         raise ProtocolViolation(f"a reply is a JSON object, got {brief(reply)}")
     return reply
@@ -56,9 +54,7 @@ def _check_number(reply: dict[str, Any], number: int) -> None:
     if type(got) is int and got == number:
         return
     if type(got) is int and got < number:
-        raise ProtocolViolation(
-            f"request {number} was answered with id {got}: an answer given twice, or too late"
-        )
+        raise ProtocolViolation(f"request {number} was answered with id {got}: an answer given twice, or too late")
     raise ProtocolViolation(
         f"request {number} was answered with id {brief(got)}; a reply repeats the id of its request"
     )

@@ -58,9 +58,7 @@ def decode_array(spelled: object) -> np.ndarray:
         If it is not an array as the protocol spells it. Nothing is allocated on the word of ``shape`` alone.
     """
     if not isinstance(spelled, dict) or not {"dtype", "shape", "data"} <= spelled.keys():
-        raise ProtocolViolation(
-            f'an array is an object with "dtype", "shape" and "data", got {brief(spelled)}'
-        )
+        raise ProtocolViolation(f'an array is an object with "dtype", "shape" and "data", got {brief(spelled)}')
     name, shape, data = spelled["dtype"], spelled["shape"], spelled["data"]
     if not isinstance(name, str) or name not in _DIGITS:
         raise ProtocolViolation(f'"dtype" is one of {", ".join(_DIGITS)}, got {brief(name)}')
@@ -69,9 +67,7 @@ def decode_array(spelled: object) -> np.ndarray:
     wanted = math.prod(shape) * _DIGITS[name]
     if not isinstance(data, str) or len(data) != wanted:
         got = f"{len(data)} digits" if isinstance(data, str) else brief(data)
-        raise ProtocolViolation(
-            f'"data" of shape {shape} in {name} is {wanted} hexadecimal digits, got {got}'
-        )
+        raise ProtocolViolation(f'"data" of shape {shape} in {name} is {wanted} hexadecimal digits, got {got}')
     return _from_digits(name, shape, data)
 
 
@@ -125,9 +121,7 @@ def encode_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encode_schedule(schedule: Mapping[int, float] | Callable[[int], float] | None) -> list[list[Any]] | None:
     if callable(schedule):
-        raise NotImplementedError(
-            "a callable schedule cannot travel to another process: give a {micro-step: factor}"
-        )
+        raise NotImplementedError("a callable schedule cannot travel to another process: give a {micro-step: factor}")
     return None if schedule is None else [[int(t), encode_float(schedule[t])] for t in sorted(schedule)]
 
 

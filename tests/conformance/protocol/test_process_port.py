@@ -22,9 +22,7 @@ from signopt.conformance.protocol.errors import (
 )
 
 HOSTILE = Path(__file__).with_name("hostile_port.py")
-LIMITS = Limits(
-    message_seconds=1.0, total_seconds=20.0, line_bytes=1 << 20, memory_bytes=256 << 20, exit_seconds=0.5
-)
+LIMITS = Limits(message_seconds=1.0, total_seconds=20.0, line_bytes=1 << 20, memory_bytes=256 << 20, exit_seconds=0.5)
 HYPER = {"lr": 1e-3, "beta": 0.9, "weight_decay": 0.1}
 PARAMS = {"w": np.array([1.0, -2.0], dtype=np.float32)}
 GRADS = {"w": np.array([0.5, 0.25], dtype=np.float32)}
