@@ -1,0 +1,90 @@
+"""One tensor after one step: the sieve first, then the judgement in fractions for what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from signopt.conformance.exact import Array, sign
+from signopt.conformance.law import Law, Shrink
+from signopt.conformance.legal import Allowed, Judgement, judge, judge_shrink
+from signopt.conformance.sieve import Momentum, plainly_legal, plainly_shrunk
+
+__all__ = ["Fault", "examine"]
+
+MOST_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One element that is not legal. ``judgement`` is None after a NaN, where there is no direction."""
+
+    index: int
+    quantity: str
+    allowed: Allowed
+    got: float
+    message: str
+    judgement: Judgement | None = None
+
+
+def examine(
+    law: Law | Shrink, param: Array, grad: Array, momentum: Momentum, new_param: Array, new_momentum: Array | None
+) -> list[Fault]:
+    """The first few faults of one tensor; empty where all is legal. The new momentum is None where it is hidden."""
+    p, g, new_p = (array.astype(np.float64).ravel() for array in (param, grad, new_param))
+    new_m = None if new_momentum is None else new_momentum.astype(np.float64).ravel()
+    before = Momentum(momentum.low.ravel(), momentum.high.ravel(), momentum.storage)
+    if before.low is not before.high and np.array_equal(before.low, before.high):
+        before = Momentum(before.low, before.low, momentum.storage)
+    with np.errstate(all="ignore"):
+        faults = (
+            _shrunk(law, p, before, new_p, new_m)
+            if isinstance(law, Shrink)
+            else _stepped(law, p, g, before, new_p, new_m)
+        )
+        return [fault for fault, _ in zip(faults, range(MOST_FAULTS), strict=False)]
+
+
+def _stepped(law: Law, p: Array, g: Array, m: Momentum, new_p: Array, new_m: Array | None) -> Iterator[Fault]:
+    for i in np.flatnonzero(~plainly_legal(law, p, g, m, new_p, new_m)).tolist():
+        ends = (float(m.low[i]), float(m.high[i]))
+        judged = judge(law, float(p[i]), float(g[i]), ends, m.storage, law.rate_at(i, p.size))
+        if float(new_p[i]) not in judged.param:
+            yield Fault(
+                i, "param", judged.param, float(new_p[i]), _sentence(judged, float(p[i]), float(new_p[i])), judged
+            )
+        if new_m is not None and float(new_m[i]) not in judged.momentum:
+            yield Fault(i, "momentum", judged.momentum, float(new_m[i]), _kept(new_m[i], m.low[i]), judged)
+
+
+def _shrunk(law: Shrink, p: Array, m: Momentum, new_p: Array, new_m: Array | None) -> Iterator[Fault]:
+    for i in np.flatnonzero(~plainly_shrunk(law, p, new_p)).tolist():
+        allowed = judge_shrink(law, float(p[i]))
+        if float(new_p[i]) not in allowed:
+            yield Fault(
+                i, "param", allowed, float(new_p[i]), "after a NaN gradient the parameter must shrink to its centre"
+            )
+    if new_m is not None:
+        for i in np.flatnonzero(~((new_m == m.low) | (np.isnan(new_m) & np.isnan(m.low)))).tolist():
+            kept = Allowed(((float(m.low[i]), float(m.high[i])),))
+            yield Fault(i, "momentum", kept, float(new_m[i]), "after a NaN gradient the momentum must stay bit for bit")
+
+
+def _sentence(judged: Judgement, p: float, got: float) -> str:
+    """What is wrong with a parameter, in words."""
+    if judged.region == "nonfinite":
+        return "the parameter is not what a non-finite input must give"
+    if judged.signs == (0,):
+        return "c is exactly 0, so the parameter may only decay"
+    if len(judged.signs) > 1:
+        return "c is within rounding of 0: the parameter must be one of the three candidates, and is none of them"
+    if got == p:
+        return "the parameter did not move"
+    moved, wanted = sign(p - got), judged.signs[0]
+    return "the parameter moved the wrong way" if moved == -wanted else "the parameter moved by a wrong amount"
+
+
+def _kept(got: float, before: float) -> str:
+    return "the momentum was not written" if got == before else "the momentum is wrong"

@@ -1,0 +1,87 @@
+"""One pytest test per check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from signopt.conformance.checks import Check
+from signopt.conformance.declarations import Declaration
+from signopt.conformance.driver import Driver, as_port
+from signopt.conformance.report import CheckResult
+from signopt.conformance.suite import run_check, select
+
+__all__ = ["CheckCall", "parametrize"]
+
+
+@dataclass(frozen=True)
+class CheckCall:
+    """One check of one port in one dtype, to be called in a test: AssertionError where it fails."""
+
+    check: Check
+    port: Any
+    dtype: str
+    seed: int
+
+    def __call__(self) -> CheckResult:
+        driver = Driver(as_port(self.port))
+        result = run_check(self.check, driver, Declaration.of(driver.describe()), self.dtype, self.seed)
+        if result.status in ("failed", "not_run"):
+            raise AssertionError("\n".join([f"{result.id}[{result.dtype}]: {result.proves}", *_lines(result)]))
+        if result.status == "not_applicable":
+            import pytest
+
+            pytest.skip(result.reason)
+        return result
+
+
+def _lines(result: CheckResult) -> list[str]:
+    shown = [
+        f"  {f.message}: {f.quantity} {f.tensor}{list(f.index)} at step {f.step}, {f.region}, c = {f.direction}\n"
+        f"    inputs {dict(f.inputs)}\n    allowed {f.allowed}\n    got {f.got}"
+        for f in result.failures
+    ]
+    return shown or [f"  did not run: {result.reason}"]
+
+
+def parametrize(
+    port: Any,
+    profile: str = "standard",
+    *,
+    deviations: Mapping[str, str] | None = None,
+    seed: int = 0,
+    dtypes: Iterable[str] | None = None,
+    name: str = "check",
+) -> Any:
+    """A ``pytest.mark.parametrize`` that gives one test per check and dtype.
+
+    ::
+
+        @parametrize(MyPort(), deviations={"special/nan": "sign(NaN) is +1 by design"})
+        def test_conforms(check):
+            check()
+
+    A stated deviation becomes a strict xfail: it must fail, or the test says that the statement is out of date.
+
+    Raises
+    ------
+    ValueError
+        If a deviation names no check of this run.
+    """
+    import pytest
+
+    declared = Declaration.of(Driver(as_port(port)).describe())
+    stated = dict(deviations or {})
+    params, used = [], set()
+    for each in select(declared.rule, profile):
+        for dtype in declared.dtypes if dtypes is None else [d for d in declared.dtypes if d in set(dtypes)]:
+            label = f"{each.id}[{dtype}]"
+            key = next((k for k in (label, each.id) if k in stated), None)
+            used.add(key)
+            marks = [] if key is None else [pytest.mark.xfail(reason=stated[key], strict=True)]
+            params.append(pytest.param(CheckCall(each, port, dtype, seed), id=label, marks=marks))
+    unknown = sorted(set(stated) - used)
+    if unknown:
+        raise ValueError(f"deviations that match no check: {', '.join(unknown)}")
+    return pytest.mark.parametrize(name, params)

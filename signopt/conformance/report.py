@@ -1,0 +1,140 @@
+"""What a run of the suite found: plain data, the same in Python and in JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from signopt._version import __version__
+
+__all__ = ["STATUSES", "SUITE", "CheckResult", "Failure", "Report", "Trace"]
+
+SUITE = "2026.11.0"
+"""The version of the suite, CalVer: year, month, number. Checks with the same version are the same checks."""
+
+STATUSES = ("passed", "failed", "deviating", "not_applicable", "not_run")
+
+
+@dataclass
+class Trace:
+    """One life of a port in a check, such that it can be repeated on another port: see :mod:`diagnosis`.
+
+    ``steps`` holds the gradients of each step; ``outputs`` the (params, momentum) read after each; ``hyper`` the
+    hyperparameters of each step, the first those of ``init``.
+    """
+
+    check: str
+    params: dict[str, np.ndarray[Any, Any]]
+    momentum: dict[str, np.ndarray[Any, Any]] | None
+    hyper: list[Mapping[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, np.ndarray[Any, Any]]] = field(default_factory=list)
+    outputs: list[tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]] | None]] = field(
+        default_factory=list
+    )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One element, or one call, that is wrong: what went in, what was legal, what came.
+
+    Numbers are hexadecimal floats of the value as binary64. ``inputs`` has p, g, m (two ends where the momentum is
+    hidden) and the hyperparameters; ``direction`` is the exact c.
+    """
+
+    check: str
+    dtype: str
+    message: str
+    tensor: str = ""
+    index: tuple[int, ...] = ()
+    step: int = 0
+    quantity: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    direction: str = ""
+    region: str = ""
+    allowed: str = ""
+    got: str = ""
+
+
+@dataclass
+class CheckResult:
+    """One check in one dtype. ``judged`` counts elements; ``reason`` says why it did not run or does not apply."""
+
+    id: str
+    group: str
+    dtype: str
+    proves: str
+    status: str = "passed"
+    reason: str = ""
+    judged: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON report, without the traces."""
+        shown = {key: value for key, value in vars(self).items() if key not in ("traces", "failures")}
+        return {**shown, "notes": list(self.notes), "failures": [asdict(failure) for failure in self.failures]}
+
+
+@dataclass
+class Report:
+    """The whole run. ``errors`` are reasons why no verdict of "pass" is possible whatever the checks say."""
+
+    port: str
+    rule: str
+    profile: str
+    seed: int = 0
+    port_version: str = ""
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    checks: list[CheckResult] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    diagnosis: list[str] = field(default_factory=list)
+    suite: str = SUITE
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many checks ended in each status."""
+        counted = Counter(result.status for result in self.checks)
+        return {status: counted[status] for status in STATUSES}
+
+    @property
+    def verdict(self) -> str:
+        """ "pass" only if every check of the profile ran, or does not apply for a stated reason, and none failed."""
+        counts = self.counts
+        bad = self.errors or counts["failed"] or counts["not_run"] or not counts["passed"]
+        return "fail" if bad else "pass"
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Of all checks, deviating ones included."""
+        return [failure for result in self.checks for failure in result.failures]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON report as Python data."""
+        return {
+            "suite": self.suite,
+            "signopt": __version__,
+            "port": self.port,
+            "port_version": self.port_version,
+            "rule": self.rule,
+            "profile": self.profile,
+            "seed": self.seed,
+            "verdict": self.verdict,
+            "counts": self.counts,
+            "errors": list(self.errors),
+            "diagnosis": list(self.diagnosis),
+            "declared": _plain(self.declared),
+            "checks": [result.to_dict() for result in self.checks],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

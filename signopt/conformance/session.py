@@ -1,0 +1,303 @@
+"""What a check works with: a `Session` for one port, dtype and check, and a `Run`, one life of the port within it.
+
+A run reads the port after every step and judges that step from what the port itself had before it, so that a legal
+difference never adds up to an accusation. Where the momentum is hidden the run carries two ends that enclose every legal
+momentum, and later signs are judged against both.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.declarations import Declaration
+from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
+from signopt.conformance.examine import Fault, examine
+from signopt.conformance.formats import FORMATS, Format, format_of
+from signopt.conformance.law import Law, Shrink, law_of, role_by_name
+from signopt.conformance.report import CheckResult, Failure, Trace
+from signopt.conformance.sieve import Momentum, remembered
+
+__all__ = ["EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
+
+Array = np.ndarray[Any, Any]
+Gradients = Array | Tensors | Callable[[str, Array, Array], Array]
+Watcher = Callable[[Law | Shrink, Array, Array, Momentum, Array], None]
+MOST_FAILURES = 6
+MOST_TRACED = 5000
+
+
+class NotApplicableError(Exception):
+    """The check says nothing about this port; the message is the reason."""
+
+
+class EnoughError(Exception):
+    """The check has failed often enough to stop it."""
+
+
+class Session:
+    """One check of one port in one dtype. ``rng`` depends on the suite's seed, the check and the dtype alone."""
+
+    def __init__(
+        self, driver: Driver, declared: Declaration, result: CheckResult, seed: int = 0, watcher: Watcher | None = None
+    ) -> None:
+        self.driver, self.declared, self.result, self.watcher = driver, declared, result, watcher
+        self.storage: Format = FORMATS[result.dtype]
+        self.dtype = self.storage.dtype
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, zlib.crc32(result.id.encode()), list(FORMATS).index(result.dtype)])
+
+    @property
+    def rule(self) -> str:
+        """ "lion", "signum" or "tiger"."""
+        return self.declared.rule
+
+    def hyper(
+        self, lr: float = 0.1, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, **tiger: Any
+    ) -> dict[str, Any]:
+        """Hyperparameters under the names of this rule; Signum and Tiger take the first of ``betas``."""
+        if self.rule == "lion":
+            return {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+        hyper = {"lr": lr, "beta": betas[0], "weight_decay": weight_decay}
+        if self.rule == "tiger":
+            hyper |= {"accumulation_steps": 1, "shrink": 0.99, "schedule": None} | tiger
+        return hyper
+
+    def array(self, values: Any) -> Array:
+        """Values rounded to the dtype under test."""
+        with np.errstate(all="ignore"):
+            return np.asarray(values, np.float64).astype(self.dtype)
+
+    def spread(self, values: Any) -> Tensors:
+        """One array as the tensors that this rule distinguishes: a matrix and a bias for Tiger, else one."""
+        array = self.array(values)
+        names = ("w/kernel", "w/bias") if self.rule == "tiger" else ("w",)
+        return {name: array.copy() for name in names}
+
+    def start(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None) -> Run:
+        """A run from ``params`` (an array or {name: array}) and from ``momentum``, else zeros."""
+        tensors = params if isinstance(params, dict) else self.spread(params)
+        wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
+        return Run(self, tensors, hyper, wanted)
+
+    def fail(self, message: str, **details: Any) -> None:
+        """Record a failure that is not about one element."""
+        self.record(Failure(self.result.id, self.result.dtype, message, **details))
+
+    def record(self, failure: Failure) -> None:
+        """Record a failure; past the limit the check ends."""
+        self.result.failures.append(failure)
+        if len(self.result.failures) >= MOST_FAILURES:
+            raise EnoughError
+
+    @contextmanager
+    def edge(self, what: str) -> Iterator[None]:
+        """An edge of the domain: a port that raises an error of its own here refuses it, and is not wrong."""
+        try:
+            yield
+        except PortRaisedError as error:
+            self.result.notes.append(f"refuses {what}: {error}")
+
+    def expect_equal(self, got: Tensors, wanted: Tensors, message: str) -> None:
+        """Demand the same bits, NaN as one class and −0 as 0; every element counts as judged."""
+        for name, array in wanted.items():
+            one, two = got[name].astype(np.float64).ravel(), array.astype(np.float64).ravel()
+            self.result.judged += two.size
+            for i in np.flatnonzero(~((one == two) | (np.isnan(one) & np.isnan(two))))[:1].tolist():
+                index = tuple(int(k) for k in np.unravel_index(i, array.shape))
+                self.fail(message, tensor=name, index=index, allowed=float(two[i]).hex(), got=float(one[i]).hex())
+
+
+class Run:
+    """One life of the port. ``param`` is what it last returned, ``memory`` what is known of its momentum."""
+
+    def __init__(self, session: Session, params: Tensors, hyper: Mapping[str, Any], momentum: Tensors | None) -> None:
+        self.session, self.step_index = session, 0
+        self.hyper = self._with_roles(hyper, params)
+        self.param = {name: array.copy() for name, array in params.items()}
+        self.memory = {name: Momentum.shown(np.zeros(a.shape), format_of(a.dtype)) for name, a in params.items()}
+        self._init(momentum)
+
+    def _with_roles(self, hyper: Mapping[str, Any], params: Tensors) -> dict[str, Any]:
+        if self.session.rule != "tiger" or "roles" in hyper:
+            return dict(hyper)
+        given = "given" in self.session.declared.roles
+        return {**hyper, "roles": {name: role_by_name(name) for name in params} if given else None}
+
+    def _init(self, momentum: Tensors | None) -> None:
+        driver = self.session.driver
+        self._trace(momentum)
+        try:
+            driver.init(self.param, self.hyper, momentum)
+        except NotImplementedError:
+            self._prepare(momentum or {})
+            return
+        for name, values in (momentum or {}).items():
+            self.memory[name] = Momentum.shown(values, self._momentum_format(name))
+
+    def _trace(self, momentum: Tensors | None) -> None:
+        self.trace = Trace(self.session.result.id, {n: a.copy() for n, a in self.param.items()}, momentum)
+        if sum(array.size for array in self.param.values()) <= MOST_TRACED:
+            self.session.result.traces.append(self.trace)
+
+    def _momentum_format(self, name: str) -> Format:
+        declared = self.session.declared.momentum_dtype
+        return FORMATS[declared] if declared else format_of(self.param[name].dtype)
+
+    def _prepare(self, momentum: Tensors) -> None:
+        """Bring a port whose momentum cannot be set to about the same state by gradients, and judge these steps too."""
+        if not all(np.isfinite(m.astype(np.float64)).all() for m in momentum.values()):
+            raise NotApplicableError("the momentum cannot be set, and no gradient leads to a non-finite one")
+        window = self.hyper.get("accumulation_steps", 1)
+        grads, starts = {}, {}
+        for name, m in momentum.items():
+            law = self.law(name, np.zeros_like(m))
+            wide, p = m.astype(np.float64), self.param[name].astype(np.float64)
+            grads[name] = self.session.array(wide / (float(law.memory[1]) * window))
+            starts[name] = self.session.array(_undone(law, p, np.sign(wide)))
+        self.param = starts
+        self._trace(None)
+        self.session.driver.init(starts, self.hyper)
+        for _ in range(window):
+            self.step(grads)
+
+    def law(self, name: str, grad: Array | None = None) -> Law:
+        """The law of the next step for one tensor, for a gradient without NaN."""
+        param = self.param[name]
+        law = law_of(
+            self.session.declared, self.hyper, name, param,
+            np.zeros_like(param) if grad is None else grad, self.step_index,
+        )  # fmt: skip
+        if isinstance(law, Shrink):
+            raise TypeError("a NaN gradient has no law of averages")
+        return law
+
+    def momentum(self, name: str) -> Array:
+        """The momentum as float64: what the port shows, or the middle of what is known."""
+        memory = self.memory[name]
+        return np.asarray(memory.low / 2 + memory.high / 2) if memory.low is not memory.high else memory.low
+
+    def near_zero(self, deltas: Any) -> Tensors:
+        """Gradients g = −(b/a)·m·(1 + δ), which put c at −δ·b·m: as near to zero as ``deltas`` says.
+
+        ``deltas`` is an array for all tensors, or {name: array}.
+        """
+        each = deltas if isinstance(deltas, dict) else dict.fromkeys(self.param, deltas)
+        return {name: self._near_zero(name, each[name]) for name in self.param}
+
+    def _near_zero(self, name: str, deltas: Any) -> Array:
+        b, a = self.law(name).direction
+        return self.session.array(-float(b / a) * self.momentum(name) * (1 + np.asarray(deltas)))
+
+    def step(self, grads: Gradients, *, as_given: bool = False) -> None:
+        """One step, judged. ``as_given`` hands the port these very arrays, not copies."""
+        tensors = self._gradients(grads)
+        laws = {
+            name: law_of(self.session.declared, self.hyper, name, self.param[name], tensors[name], self.step_index)
+            for name in self.param
+        }
+        before = {name: grad.copy() for name, grad in tensors.items()}
+        self.session.driver.step(
+            tensors if as_given else {name: grad.copy(order="K") for name, grad in tensors.items()}
+        )
+        params, momenta = self.read()
+        self.trace.hyper.append(self.hyper)
+        self.trace.steps.append(before)
+        self.trace.outputs.append((params, momenta))
+        for name, law in laws.items():
+            self._judge(name, law, before[name], params[name], None if momenta is None else momenta[name])
+        self.param = params
+        self.step_index += 1
+
+    def _gradients(self, grads: Gradients) -> Tensors:
+        if callable(grads):
+            return {name: self.session.array(grads(name, self.param[name], self.momentum(name))) for name in self.param}
+        if isinstance(grads, dict):
+            return grads
+        return {name: np.asarray(grads).astype(self.session.dtype) for name in self.param}
+
+    def read(self) -> tuple[Tensors, Tensors | None]:
+        """Parameters and momenta as they are now, copied."""
+        driver = self.session.driver
+        params, momenta = driver.params(self.param), driver.momentum(self.param)
+        for name, array in (momenta or {}).items():
+            self._allow_dtype(name, format_of(array.dtype))
+        return params, momenta
+
+    def _allow_dtype(self, name: str, shown: Format) -> None:
+        """A momentum may be as wide as the arithmetic; a narrower one must be declared."""
+        own, declared = format_of(self.param[name].dtype), self._momentum_format(name)
+        wide = self.session.declared.compute_format(own)
+        if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
+            raise PortWrongError(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
+
+    def _judge(self, name: str, law: Law | Shrink, grad: Array, param: Array, momentum: Array | None) -> None:
+        memory = self.memory[name]
+        if momentum is not None and format_of(momentum.dtype) != memory.storage:
+            memory = Momentum(memory.low, memory.high, format_of(momentum.dtype))
+        session = self.session
+        session.result.judged += param.size
+        if session.watcher:
+            session.watcher(law, self.param[name], grad, memory, param)
+        for fault in examine(law, self.param[name], grad, memory, param, momentum):
+            self._record(name, law, fault, grad, memory)
+        if momentum is not None:
+            self.memory[name] = Momentum.shown(momentum, memory.storage)
+        elif isinstance(law, Law):
+            with np.errstate(all="ignore"):
+                self.memory[name] = remembered(law, grad.astype(np.float64), memory)
+
+    def _record(self, name: str, law: Law | Shrink, fault: Fault, grad: Array, memory: Momentum) -> None:
+        at = fault.index
+        ends = (float(memory.low.ravel()[at]), float(memory.high.ravel()[at]))
+        numbers = {"p": float(self.param[name].ravel()[at]), "g": float(grad.ravel()[at])}
+        inputs: dict[str, Any] = {key: value.hex() for key, value in numbers.items()}
+        inputs["m"] = ends[0].hex() if ends[0] == ends[1] else [end.hex() for end in ends]
+        inputs["hyper"] = {key: str(value) for key, value in self.hyper.items()}
+        judged, result = fault.judgement, self.session.result
+        self.session.record(Failure(
+            result.id, result.dtype, fault.message, name,
+            tuple(int(i) for i in np.unravel_index(at, grad.shape)), self.step_index, fault.quantity, inputs,
+            direction="" if judged is None else exact_text(judged.direction),
+            region="nan" if judged is None else judged.region,
+            allowed=str(fault.allowed), got=fault.got.hex(),
+        ))  # fmt: skip
+
+    def configure(self, **changes: Any) -> None:
+        """Change hyperparameters between steps: by the port's ``configure``, else by a new life from the same state."""
+        self.hyper = {**self.hyper, **changes}
+        if self.session.driver.configurable:
+            self.session.driver.configure(self.hyper)
+            return
+        if any((memory.low != memory.high).any() for memory in self.memory.values()):
+            raise NotApplicableError("no configure(hyper), and the hidden momentum cannot be carried into a new init")
+        carried = {name: m.low.astype(m.storage.dtype) for name, m in self.memory.items()}
+        try:
+            self.session.driver.init(self.param, self.hyper, carried)
+        except NotImplementedError:
+            raise NotApplicableError("no configure(hyper), and the momentum cannot be set") from None
+        self._trace(carried)
+
+
+def _undone(law: Law, p: Array, signs: Array) -> Array:
+    """A parameter that a step with ``signs`` takes to about ``p``."""
+    rate = float(law.rates[0]) if len(law.rates) == 1 else float(max(law.rates))
+    kept = 1 - rate * float(law.weight_decay)
+    return np.asarray((p + rate * signs) / (kept if abs(kept) > 0.25 else 1.0))
+
+
+def exact_text(value: Fraction | float) -> str:
+    """An exact number as decimal and fraction, or a float that is not finite."""
+    if isinstance(value, float):
+        return value.hex()
+    try:
+        decimal = f"{float(value):.17g}"
+    except OverflowError:
+        decimal = "beyond float64"
+    text = f"{value.numerator}/{value.denominator}"
+    return f"{decimal} = {text}" if len(text) < 120 else decimal
