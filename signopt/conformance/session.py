@@ -1,8 +1,8 @@
 """What a check works with: a `Session` for one port, dtype and check, and a `Run`, one life of the port within it.
 
 A run reads the port after every step and judges that step from what the port itself had before it, so that a legal
-difference never adds up to an accusation. Where the momentum is hidden the run carries two ends that enclose every legal
-momentum, and later signs are judged against both.
+difference never adds up to an accusation. Where the momentum is hidden the run carries two ends that enclose every
+legal momentum, and later signs are judged against both.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def plainly_legal(law: Law, p: Floats, g: Floats, m: Momentum, new_p: Floats, ne
     if new_m is not None:
         fine = fine & _usual(new_m) & _near(new_m, memory.low, memory.slack, memory.exact, m.storage, law)
     if not law.moves:
-        return fine & (new_p == p)
+        return np.asarray(fine & (new_p == p))
     return fine & _moved_by_a_legal_sign(law, p, new_p, rates, direction, m.storage)
 
 
@@ -166,8 +166,9 @@ def _near(value: Floats, target: Pair, slack: Floats, exact: Mask, storage: Form
     narrow = storage.precision < law.units.compute.precision
     rounding = half_spacing(value, storage) * _INNER
     if narrow:
-        return distance <= slack * _INNER + rounding
-    return np.where(exact, distance == 0, distance <= slack * (1 - 2.0**-40) + rounding)
+        return np.asarray(distance <= slack * _INNER + rounding)
+    close: Mask = np.where(exact, distance == 0, distance <= slack * (1 - 2.0**-40) + rounding)
+    return close
 
 
 def plainly_shrunk(law: Shrink, p: Floats, new_p: Floats) -> Mask:

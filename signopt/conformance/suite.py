@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -120,10 +121,8 @@ def run_check(each: Check, driver: Driver, declared: Declaration, dtype: str, se
 
 
 def _record_quietly(session: Session, message: str) -> None:
-    try:
+    with contextlib.suppress(EnoughError):
         session.fail(message)
-    except EnoughError:
-        pass
 
 
 def _conclude(each: Check, result: CheckResult) -> None:

@@ -1,0 +1,112 @@
+"""Every check against right and wrong ports, and the report that comes of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from signopt.conformance import check, parametrize
+from signopt.conformance.checks import REGISTRY
+
+
+class Lion:
+    """The smallest right port, in the order of the paper."""
+
+    rule = "lion"
+
+    def describe(self):
+        return {"name": type(self).__name__, "rule": self.rule}
+
+    def init(self, params, hyper, momentum=None):
+        self.hyper = hyper
+        self.p = {name: array.copy() for name, array in params.items()}
+        self.m = {name: (np.zeros_like(a) if momentum is None else momentum[name]) for name, a in params.items()}
+
+    def step(self, grads):
+        for name, grad in grads.items():
+            self.p[name], self.m[name] = self.update(self.p[name], grad, self.m[name])
+
+    def update(self, p, g, m):
+        one = p.dtype.type
+        (b1, b2), lr, wd = self.hyper["betas"], self.hyper["lr"], self.hyper["weight_decay"]
+        c = one(b1) * m + one(1 - b1) * g
+        moved = p - one(lr) * (np.sign(c) + one(wd) * p)
+        return moved.reshape(p.shape), (one(b2) * m + one(1 - b2) * g).reshape(p.shape)
+
+    def params(self):
+        return self.p
+
+    def momentum(self):
+        return self.m
+
+
+class NoMomentum(Lion):
+    def update(self, p, g, m):
+        return super().update(p, g, m)[0], m
+
+
+class Junk(Lion):
+    def params(self):
+        return {"w": "not an array"}
+
+
+class Raises(Lion):
+    def step(self, grads):
+        raise RuntimeError("out of luck")
+
+
+class Undescribed(Lion):
+    def describe(self):
+        return None
+
+
+def test_a_right_port_passes_and_every_check_ran():
+    report = check(Lion())
+    assert report.verdict == "pass", report.to_dict()
+    assert report.counts["failed"] == report.counts["not_run"] == 0
+    assert {c.id for c in report.checks} == {c.id for c in REGISTRY.values() if c.applies("lion", "standard")}
+
+
+def test_a_wrong_port_fails_and_the_report_says_where():
+    report = check(NoMomentum(), only=["momentum"])
+    assert report.verdict == "fail"
+    first = report.failures[0]
+    assert first.quantity == "momentum"
+    assert first.message == "the momentum was not written"
+    assert float.fromhex(first.inputs["g"])
+    assert float.fromhex(first.got) == float.fromhex(first.inputs["m"])
+    json.dumps(report.to_dict())
+
+
+@pytest.mark.parametrize(("port", "text"), [(Junk(), "not a NumPy array"), (Raises(), "out of luck")])
+def test_a_port_that_breaks_is_reported_and_never_raises(port, text):
+    report = check(port, profile="core")
+    assert report.verdict == "fail"
+    assert all(text in result.failures[0].message for result in report.checks)
+
+
+def test_a_port_without_description_could_not_run():
+    report = check(Undescribed())
+    assert report.verdict == "fail"
+    assert "could not run" in report.errors[0]
+
+
+def test_stated_deviations_must_fail():
+    failing = {c.id: "known" for c in check(NoMomentum()).checks if c.status == "failed"}
+    report = check(NoMomentum(), deviations=failing)
+    assert report.verdict == "pass"
+    assert report.counts["deviating"] > 0
+    report = check(Lion(), deviations={"step/exact": "known", "step/none": "known"})
+    assert report.verdict == "fail"
+    assert len(report.errors) == 2
+
+
+@parametrize(Lion(), profile="core")
+def test_each_check_as_a_test(check):
+    check()
+
+
+def test_a_port_is_never_judged_by_the_run_before():
+    assert check(Lion(), seed=3).to_dict() == check(Lion(), seed=3).to_dict()
