@@ -63,7 +63,7 @@ def _check_number(reply: dict[str, Any], number: int) -> None:
 def _raise_error(error: object) -> NoReturn:
     if not isinstance(error, dict) or not isinstance(error.get("kind"), str):
         raise ProtocolViolation(f'"error" is an object with "kind" and "message", got {brief(error)}')
-    message = str(error.get("message", ""))[:500]
+    message = str(error.get("message") or "no message given")[:500]
     if error["kind"] == "unsupported":
         raise NotImplementedError(message)
     raise PortError(f"{error['kind']}: {message}")
