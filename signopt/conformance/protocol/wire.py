@@ -135,5 +135,6 @@ _ENCODERS: dict[str, Callable[[Any], Any]] = {
 
 def brief(value: object, limit: int = 80) -> str:
     """A value as an error message shows it: its repr, cut short."""
-    text = repr(value)
+    cut = value[: limit + 1] if isinstance(value, str | bytes) else value
+    text = repr(cut)
     return text if len(text) <= limit else f"{text[:limit]}…"

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ def converse(port):
     return ends
 
 
+@pytest.mark.slow
 @settings(max_examples=10_000, derandomize=True, deadline=None)
 @given(lines, st.integers(0, 4))
 def test_no_line_crashes_the_conversation(line, polite):

@@ -1,0 +1,76 @@
+"""Make the vector files from the cases and the exact oracle: the same bytes each time, on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
+from signopt.conformance.vectors import lion, signum, tiger
+from signopt.conformance.vectors.case import Case
+from signopt.conformance.vectors.expected import arrays_of, steps
+from signopt.conformance.vectors.notes import NOTES
+from signopt.conformance.vectors.store import DTYPES, RULES, SCHEMA_NAME, document_text, file_name
+from signopt.conformance.version import SUITE_VERSION
+
+__all__ = ["document", "generate"]
+
+FORMAT = 1
+_CASES = {"lion": lion.cases, "signum": signum.cases, "tiger": tiger.cases}
+_SOURCES = {
+    "lion": ["https://arxiv.org/abs/2302.06675", "https://github.com/google/automl/tree/master/lion"],
+    "signum": ["https://arxiv.org/abs/1802.04434"],
+    "tiger": ["https://kexue.fm/archives/9512", "https://github.com/bojone/tiger"],
+}
+
+
+def generate(folder: str | Path) -> Iterator[Path]:
+    """Write every vector file to ``folder``; yields each path once it is written."""
+    for rule in RULES:
+        for dtype in DTYPES:
+            path = Path(folder) / file_name(rule, dtype)
+            path.write_text(document_text(document(rule, dtype)), "utf-8")
+            yield path
+
+
+def document(rule: str, dtype: str) -> dict[str, Any]:
+    """The content of one vector file."""
+    vectors = [_vector(case, rule, dtype) for case in _CASES[rule]() if dtype in case.dtypes]
+    flags = {flag for vector in vectors for flag in vector["flags"]}
+    return {
+        "$schema": SCHEMA_NAME,
+        "suite": "signopt",
+        "suite_version": SUITE_VERSION,
+        "format": FORMAT,
+        "rule": rule,
+        "dtype": dtype,
+        "provenance": {
+            "generator": "signopt vectors generate",
+            "oracle": "signopt.conformance.legal: exact rational arithmetic, every legal order of evaluation",
+            "sources": _SOURCES[rule],
+        },
+        "notes": {flag: NOTES[flag] for flag in NOTES if flag in flags},
+        "vectors": vectors,
+    }
+
+
+def _vector(case: Case, rule: str, dtype: str) -> dict[str, Any]:
+    params = arrays_of(case, case.params, dtype)
+    vector: dict[str, Any] = {
+        "id": f"{rule}/{dtype}/{case.name}",
+        "profile": "core" if len(case.grads) == 1 and not case.name.startswith("rounded/") else "standard",
+        "comment": case.comment,
+        "flags": list(case.flags),
+        "requires": dict(case.requires),
+        "hyper": encode_hyper(case.hyper),
+        "params": encode_arrays(params),
+    }
+    if case.momentum:
+        vector["momentum"] = encode_arrays(arrays_of(case, case.momentum, dtype))
+    outcomes = steps(case, rule, dtype)
+    grads = (encode_arrays(arrays_of(case, values, dtype)) for values in case.grads)
+    vector["steps"] = [
+        {"grads": g, "params": p, "momentum": m} for g, (p, m) in zip(grads, outcomes, strict=True)
+    ]  # fmt: skip
+    return vector

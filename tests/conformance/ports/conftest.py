@@ -1,0 +1,34 @@
+"""The worked ports of the documentation, built once."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PORTS = Path(__file__).parents[3] / "docs" / "ports"
+
+
+@pytest.fixture(scope="session")
+def c_build(tmp_path_factory):
+    """The folder with the C programs ``port`` and ``vectors``."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or shutil.which("make") is None:
+        pytest.skip("the worked C port needs a C compiler and make")
+    out = tmp_path_factory.mktemp("c")
+    subprocess.run(["make", "-C", PORTS / "c", f"OUT={out}", f"CC={compiler}"], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def js_folder():
+    """The folder of the JavaScript port."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("the worked JavaScript port needs node")
+    major = int(
+        subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout[1:].split(".")[0]
+    )
+    if major < 18:
+        pytest.skip(f"the worked JavaScript port needs node 18 or later, found {major}")
+    return PORTS / "js"

@@ -1,0 +1,68 @@
+"""The worked C and JavaScript ports: right through their own vector tests, and through JSON lines."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from signopt.conformance.vectors import store
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    store.copy(folder)
+    return folder
+
+
+def wide_files(folder):
+    return sorted(path for path in folder.iterdir() if re.search(r"-float(32|64)\.json$", path.name))
+
+
+def run_c(c_build, files):
+    return subprocess.run([c_build / "vectors", *files], capture_output=True, text=True, timeout=60)
+
+
+def run_js(js_folder, folder):
+    environment = {**os.environ, "SIGNOPT_VECTORS": str(folder)}
+    command = ["node", "--test", "--test-reporter=tap"]
+    return subprocess.run(command, cwd=js_folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_the_c_port_passes_its_vectors(c_build, vectors):
+    result = run_c(c_build, wide_files(vectors))
+    passed, failed, skipped = map(int, re.findall(r"\d+", result.stdout))
+    assert result.returncode == 0, result.stdout
+    total = sum(len(store.load(rule, dtype)["vectors"]) for rule in store.RULES for dtype in ("float32", "float64"))
+    assert (failed, passed + skipped) == (0, total)
+    assert skipped == 4
+
+
+def test_the_javascript_port_passes_its_vectors(js_folder, vectors):
+    result = run_js(js_folder, vectors)
+    assert result.returncode == 0, result.stdout[-2000:]
+    assert "# fail 0" in result.stdout
+    assert "# skipped 4" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def spoiled(vectors, tmp_path_factory):
+    """The vectors of Lion in float32 with one bit of one outcome changed."""
+    folder = tmp_path_factory.mktemp("spoiled")
+    text = (vectors / "lion-float32.json").read_text()
+    (folder / "lion-float32.json").write_text(text.replace('[["3f7c0000"]', '[["3f7c0001"]', 1))
+    assert (folder / "lion-float32.json").read_text() != text
+    return folder
+
+
+def test_the_c_vector_test_can_fail(c_build, spoiled):
+    result = run_c(c_build, [spoiled / "lion-float32.json"])
+    assert result.returncode == 1
+    assert re.search(r"FAILED lion/float32/\S+: params w\[0\] is 3f7c0000", result.stdout)
+
+
+def test_the_javascript_vector_test_can_fail(js_folder, spoiled):
+    result = run_js(js_folder, spoiled)
+    assert result.returncode == 1
+    assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout

@@ -1,0 +1,174 @@
+"""The vector files: valid, reproducible, small, and in agreement with every order of evaluation."""
+
+import itertools
+import json
+import math
+
+import jsonschema
+import numpy as np
+import pytest
+
+from signopt.conformance import exact
+from signopt.conformance.exact import Order
+from signopt.conformance.formats import format_of
+from signopt.conformance.protocol.wire import decode_arrays, decode_float
+from signopt.conformance.vectors import store
+from signopt.conformance.vectors.expected import patterns
+from signopt.conformance.vectors.generate import generate
+from signopt.conformance.vectors.notes import NOTES
+
+FILES = list(itertools.product(store.RULES, store.DTYPES))
+ORDERS = [
+    Order(*parts) for parts in itertools.product(exact.DECAYS, exact.FORMS, exact.COMPLEMENTS)
+]  # fmt: skip
+
+
+def test_generating_again_gives_the_same_bytes(tmp_path):
+    for path in generate(tmp_path):
+        assert path.read_bytes() == (store.data() / path.name).read_bytes(), (
+            f"{path.name}: run signopt vectors generate"
+        )
+
+
+def test_everything_together_is_under_two_megabytes():
+    assert sum(len((store.data() / store.file_name(*file)).read_bytes()) for file in FILES) < 2_000_000
+
+
+@pytest.mark.parametrize(("rule", "dtype"), FILES)
+def test_a_file_follows_its_schema(rule, dtype):
+    schema = store.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(store.load(rule, dtype))
+
+
+def test_ids_are_unique_and_flags_have_notes():
+    vectors = [vector for file in FILES for vector in store.load(*file)["vectors"]]
+    ids = [vector["id"] for vector in vectors]
+    assert len(set(ids)) == len(ids)
+    for file in FILES:
+        document = store.load(*file)
+        assert {flag for vector in document["vectors"] for flag in vector["flags"]} == set(document["notes"])
+    assert {flag for vector in vectors for flag in vector["flags"]} == set(NOTES)
+
+
+def hyper_of(vector):
+    hyper = dict(vector["hyper"])
+    for key in ("lr", "beta", "weight_decay", "shrink"):
+        if key in hyper:
+            hyper[key] = decode_float(hyper[key])
+    if "betas" in hyper:
+        hyper["betas"] = tuple(decode_float(beta) for beta in hyper["betas"])
+    if hyper.get("schedule") is not None:
+        hyper["schedule"] = {step: decode_float(factor) for step, factor in hyper["schedule"]}
+    return hyper
+
+
+def source_role(name):
+    parts = {"gamma": "scale", "bias": "bias", "beta": "bias", "embeddings": "embedding"}
+    return next((role for part, role in parts.items() if part in name), "matrix")
+
+
+def stepped(rule, hyper, order, name, param, grad, momentum, step):
+    """One step of the oracle, which signs NaN as NaN."""
+    if rule != "tiger":
+        return getattr(exact, rule)(param, grad, momentum, order=order, **hyper)
+    role = source_role(name) if hyper["roles"] is None else hyper["roles"][name]
+    rest = {key: value for key, value in hyper.items() if key != "roles"}
+    return exact.tiger(param, grad, momentum, step=step, role=role, order=order, **rest)
+
+
+def admits(alternatives, value, dtype):
+    if math.isnan(value):
+        return "nan" in alternatives
+    return any(low <= value <= high for low, high in (ends(text, dtype) for text in alternatives))
+
+
+def ends(text, dtype):
+    if text == "nan":
+        return math.nan, math.nan
+    size = format_of(dtype).bytes
+    bits = np.array([int(end, 16) for end in (text.split("..") * 2)[:2]], f"u{size}")
+    return tuple(bits.view(format_of(dtype).dtype).astype(np.float64).tolist())
+
+
+@pytest.mark.parametrize(("rule", "dtype"), FILES)
+def test_every_order_of_evaluation_is_admitted(rule, dtype):
+    """The sets come from bounds; here the orders themselves are evaluated, each operation rounded exactly.
+
+    Inside a window of Tiger the coefficients do not add up to 1, so there only the orders that use both
+    exist.
+    """
+    for vector in store.load(rule, dtype)["vectors"]:
+        if vector["requires"].get("nan") == "zero":
+            continue
+        window = vector["hyper"].get("accumulation_steps", 1) > 1
+        for order in ORDERS:
+            if not (window and order.form not in ("mul-add", "fma")):
+                check_order(vector, rule, dtype, order)
+
+
+def check_order(vector, rule, dtype, order):
+    hyper = hyper_of(vector)
+    params = decode_arrays(vector["params"])
+    zeros = {name: np.zeros_like(param) for name, param in params.items()}
+    momenta = zeros | decode_arrays(vector.get("momentum", {}))
+    for number, step in enumerate(vector["steps"]):
+        for name, grad in decode_arrays(step["grads"]).items():
+            state = stepped(rule, hyper, order, name, params[name], grad, momenta[name], number)
+            params[name], momenta[name] = state
+            for got, allowed in zip(state, (step["params"][name], step["momentum"][name]), strict=True):
+                for value, alternatives in zip(exact.floats(got), allowed, strict=True):
+                    assert admits(alternatives, value, dtype), (vector["id"], order, name, value, alternatives)
+
+
+def test_constructed_numbers_allow_one_outcome_in_every_order():
+    """The tolerance-free class: Lion and Signum with betas of 1/2 and 3/4."""
+    for rule, dtype in itertools.product(("lion", "signum"), store.DTYPES):
+        for vector in store.load(rule, dtype)["vectors"]:
+            if "/rounded/" in vector["id"] or "/special/" in vector["id"]:
+                continue
+            for step, slot in itertools.product(vector["steps"], ("params", "momentum")):
+                for alternatives in itertools.chain.from_iterable(step[slot].values()):
+                    (only,) = alternatives
+                    low, high = ends(only, dtype)
+                    assert low == high, vector["id"]
+
+
+def test_ranges_are_spelled_by_value():
+    from signopt.conformance.legal import Allowed
+
+    assert patterns(Allowed(((1.0, 1.0),)), "float32") == ["3f800000"]
+    assert patterns(Allowed(((0.0, 0.0),)), "float32") == ["80000000..00000000"]
+    assert patterns(Allowed(((-(2.0**-149), 2.0**-149),), nan=True), "float32") == ["80000001..00000001", "nan"]
+    assert patterns(Allowed(((2.0, 3.0), (1.0, 1.0))), "float16") == ["3c00", "4000..4200"]
+    assert patterns(Allowed(((1.0, 2.0), (1.5, 3.0))), "bfloat16") == ["3f80..4040"]
+
+
+def test_copying_by_rule_and_profile(tmp_path):
+    written = store.copy(tmp_path / "new", rule="lion", profile="core")
+    assert sorted(path.name for path in written) == [
+        *sorted(store.file_name("lion", dtype) for dtype in store.DTYPES), "vectors.schema.json",
+    ]  # fmt: skip
+    for path in written[1:]:
+        content = json.loads(path.read_text())
+        assert {vector["profile"] for vector in content["vectors"]} == {"core"}
+        assert all(len(vector["steps"]) == 1 for vector in content["vectors"])
+        jsonschema.Draft202012Validator(store.schema()).validate(content)
+
+
+def test_copying_everything_copies_the_bytes(tmp_path):
+    for path in store.copy(tmp_path)[1:]:
+        assert path.read_bytes() == (store.data() / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"rule": "adam"}, "rule 'adam'"), ({"profile": "strict"}, "'strict'")]
+)
+def test_copying_says_what_there_is(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        store.copy(tmp_path, **options)
+
+
+def test_loading_says_what_there_is():
+    with pytest.raises(ValueError, match="float80"):
+        store.load("lion", "float80")
