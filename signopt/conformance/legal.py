@@ -187,6 +187,8 @@ def judge_shrink(law: Shrink, p: float) -> Allowed:
     """The legal parameters after a NaN gradient."""
     if not math.isfinite(p):
         return _NAN if math.isnan(p) else _NONFINITE
+    if p == law.centre == 0:
+        return Allowed(((0.0, 0.0),))
     target = (Fraction(p) - law.centre) * law.factor + law.centre
     slack = shrink_slack(abs(Fraction(p)), law.centre, law.units)
     return Allowed((nearness(target, slack, law.storage, law.units),))

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
+from signopt.conformance.report import SUITE
 from signopt.conformance.vectors import lion, signum, tiger
 from signopt.conformance.vectors.case import Case
 from signopt.conformance.vectors.expected import arrays_of, steps
 from signopt.conformance.vectors.notes import NOTES
 from signopt.conformance.vectors.store import DTYPES, RULES, SCHEMA_NAME, document_text, file_name
-from signopt.conformance.version import SUITE_VERSION
 
 __all__ = ["document", "generate"]
 
@@ -41,7 +41,7 @@ def document(rule: str, dtype: str) -> dict[str, Any]:
     return {
         "$schema": SCHEMA_NAME,
         "suite": "signopt",
-        "suite_version": SUITE_VERSION,
+        "suite_version": SUITE,
         "format": FORMAT,
         "rule": rule,
         "dtype": dtype,
