@@ -136,6 +136,14 @@ def test_a_schedule_may_be_a_function():
     assert moved.item() == 1 - 0.5 * 0.25 * 0.5
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1)])
+@pytest.mark.parametrize("role", ["matrix", "embedding"])
+def test_the_root_mean_square_of_one_number_is_its_size(shape, role):
+    param = np.full(shape, -8.0)
+    moved = signopt.tiger(param, np.ones(shape), np.zeros(shape), role=role, lr=0.25, weight_decay=0.0)[0]
+    assert (moved == -10.0).all()
+
+
 def test_an_embedding_of_one_number_is_its_own_row():
     param, grad, momentum = random_triple((), np.float64)
     moved = signopt.tiger(param, grad, momentum, role="embedding")[0]
