@@ -98,7 +98,7 @@ def test_dtypes_are_not_mixed(rule):
     narrow = ONE.astype(np.float32)
     with pytest.raises(TypeError, match="the gradient of param has dtype float64"):
         RULES[rule](narrow, ONE, narrow)
-    with pytest.raises(TypeError, match="the momentum of param has dtype float64.*in float32; store the momentum in"):
+    with pytest.raises(TypeError, match=r"the momentum of param has dtype float64.*in float32; store the momentum in"):
         RULES[rule](narrow, narrow, ONE)
 
 
