@@ -13,7 +13,7 @@ from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, 
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import EnoughError, NotApplicableError, Session
 
-__all__ = ["check", "run_check", "select"]
+__all__ = ["apply_deviations", "check", "introduce", "run_check", "select"]
 
 Progress = Callable[[CheckResult], None]
 
@@ -57,7 +57,7 @@ def check(
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}; got {profile!r}")
     report = Report(port=type(port).__name__, rule="", profile=profile, seed=seed)
-    described = _describe(port, report)
+    described = introduce(port, report)
     if described is None:
         return report
     driver, declared = described
@@ -75,7 +75,7 @@ def check(
     return report
 
 
-def _describe(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
+def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
     """The port behind guards and what it says of itself; None, with the reason in the report, where that fails."""
     try:
         driver = Driver(as_port(port))

@@ -1,0 +1,3 @@
+"""What each subcommand does, imported only when it is asked for."""
+
+from __future__ import annotations

@@ -1,0 +1,67 @@
+"""What can be checked by name: ``"package.module:attribute"``, or a published port that has an adapter here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from signopt.conformance.adapters.candidate import Candidate, discover
+from signopt.conformance.adapters.own import OWN
+
+__all__ = ["TargetError", "candidates", "find", "resolve"]
+
+
+class TargetError(ValueError):
+    """There is no such target; the message says what to write instead."""
+
+
+def candidates() -> Iterator[Candidate]:
+    """This library's own backends, then every published port that has an adapter."""
+    yield from OWN
+    yield from discover()
+
+
+def find(name: str, rule: str | None) -> list[Candidate]:
+    """The candidates called ``name``, of one rule or of all."""
+    return [each for each in candidates() if each.name == name and rule in (None, each.rule)]
+
+
+def resolve(target: str, rule: str | None) -> Any:
+    """The port that ``target`` names: an instance, or a class or factory without arguments.
+
+    Raises
+    ------
+    TargetError
+        If there is no such module, attribute or published port, or if importing it fails.
+    """
+    if ":" in target:
+        return _imported(target)
+    found = find(target, rule)
+    if not found:
+        raise TargetError(
+            f"{target!r} is no target: give package.module:attribute, the name of a port that "
+            "'signopt info' lists, or '-- COMMAND' for a program that speaks JSON lines"
+        )
+    return _built(found[0])
+
+
+def _imported(target: str) -> Any:
+    module_name, _, path = target.partition(":")
+    try:
+        value: Any = importlib.import_module(module_name)
+    # Importing runs the module: whatever it raises is the target's, and is told with its type.
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"cannot import {module_name!r}: {type(error).__name__}: {error}") from error
+    for name in path.split("."):
+        if not hasattr(value, name):
+            raise TargetError(f"module {module_name!r} has no attribute {path!r}")
+        value = getattr(value, name)
+    return value
+
+
+def _built(candidate: Candidate) -> Any:
+    missing = candidate.missing()
+    if missing:
+        raise TargetError(f"{candidate.name} needs {', '.join(missing)}: pip install {candidate.distribution}")
+    return candidate.build

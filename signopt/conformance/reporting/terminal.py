@@ -1,0 +1,108 @@
+"""The report as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from signopt.conformance.report import CheckResult, Report
+from signopt.conformance.reporting.matrix import details, dtypes, rows, summary
+
+__all__ = ["show"]
+
+_SIGNS = {
+    "passed": "[green]✓[/]",
+    "failed": "[bold red]✗[/]",
+    "deviating": "[yellow]~[/]",
+    "not_applicable": "[dim]–[/]",
+    "not_run": "[bold yellow]?[/]",
+}
+_VERDICTS = {"pass": "[bold green]pass[/]", "fail": "[bold red]fail[/]"}
+_MOST_SHOWN = 8
+
+
+def show(reports: Sequence[Report], console: Console) -> None:
+    """One report in full; of several a line each, then what failed."""
+    if len(reports) == 1:
+        _show_matrix(reports[0], console)
+    else:
+        _show_overview(reports, console)
+    for report in reports:
+        _show_failures(report, console)
+    if len(reports) == 1:
+        _show_verdict(reports[0], console)
+
+
+def _show_matrix(report: Report, console: Console) -> None:
+    columns = dtypes(report)
+    console.print(f"[bold]{_title(report)}[/]", soft_wrap=True)
+    if not columns:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    for dtype in columns:
+        table.add_column(dtype, justify="center")
+    table.add_column("proves", style="dim")
+    for identifier, proves, results in rows(report):
+        cells = [_SIGNS[results[dtype].status] if dtype in results else "" for dtype in columns]
+        table.add_row(escape(identifier), *cells, escape(proves))
+    console.print(table)
+
+
+def _title(report: Report) -> str:
+    version = f" {report.port_version}" if report.port_version else ""
+    return escape(f"{report.port}{version}: {report.rule or 'no rule'}, profile {report.profile}, suite {report.suite}")
+
+
+def _show_overview(reports: Sequence[Report], console: Console) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("port", "version", "rule", "verdict", "checks", "looks like"):
+        table.add_column(heading)
+    for report in reports:
+        likeness = report.diagnosis[0] if report.diagnosis else ""
+        plain = (report.port, report.port_version, report.rule)
+        table.add_row(*map(escape, plain), _VERDICTS[report.verdict], summary(report), escape(likeness))
+    console.print(table)
+
+
+def _show_failures(report: Report, console: Console) -> None:
+    failing = [result for result in report.checks if result.status == "failed"]
+    for result in failing[:_MOST_SHOWN]:
+        _show_failure(report, result, console)
+    if len(failing) > _MOST_SHOWN:
+        console.print(
+            f"\n… and {len(failing) - _MOST_SHOWN} more failed checks of {escape(report.port)}", soft_wrap=True
+        )
+    for result in report.checks:
+        if result.status == "not_run":
+            console.print(f"\n[bold yellow]?[/] {_name(result)} did not run: {escape(result.reason)}", soft_wrap=True)
+    for error in report.errors:
+        console.print(f"\n[bold red]✗[/] {escape(report.port)}: {escape(error)}", soft_wrap=True)
+    for line in report.diagnosis:
+        console.print(f"\n[bold]{escape(report.port)}[/] {escape(line)}", soft_wrap=True)
+
+
+def _show_failure(report: Report, result: CheckResult, console: Console) -> None:
+    first = result.failures[0] if result.failures else None
+    message = first.message if first else result.reason
+    console.print(f"\n[bold red]✗[/] {escape(report.port)}: {_name(result)}: {escape(message)}", soft_wrap=True)
+    if first is None:
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in details(first):
+        table.add_row(label, escape(text))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _name(result: CheckResult) -> str:
+    return escape(f"{result.id}[{result.dtype}]")
+
+
+def _show_verdict(report: Report, console: Console) -> None:
+    console.print(f"\n{_VERDICTS[report.verdict]}: {summary(report)}", soft_wrap=True)

@@ -1,0 +1,109 @@
+"""The command line: what it prints, writes and returns."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from signopt.cli import main
+from signopt.conformance.reporting import machine
+
+HOSTILE = Path(__file__).parent / "conformance" / "protocol" / "hostile_port.py"
+
+
+@pytest.fixture(autouse=True)
+def _ports(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "conformance" / "isolation"))
+
+
+def process(mode):
+    return ["--", sys.executable, str(HOSTILE), mode]
+
+
+def test_a_right_port_passes_with_zero(capsys):
+    assert main(["check", "hostile_ports:Right", "--profile", "core"]) == 0
+    out = capsys.readouterr().out
+    assert "Right: signum, profile core" in out
+    assert "pass: " in out
+
+
+def test_a_wrong_port_fails_with_one_and_every_format_agrees(tmp_path, capsys):
+    files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
+    options = [text for kind, path in files.items() for text in (f"--{kind}", str(path))]
+    assert main(["check", "hostile_ports:NaNEverywhere", "--profile", "core", *options]) == 1
+    assert "fail: " in capsys.readouterr().out
+    report = json.loads(files["json"].read_text())
+    jsonschema.Draft202012Validator(machine.schema()).validate(report)
+    assert (report["verdict"], report["port"], report["rule"]) == ("fail", "NaNEverywhere", "signum")
+    suite = ET.parse(files["junit"]).getroot()[0]
+    assert int(suite.get("failures")) == report["counts"]["failed"] > 0
+    page = files["html"].read_text()
+    assert page.startswith("<!doctype html>")
+    assert "exact c" in page
+
+
+def test_a_program_is_checked_through_json_lines_with_a_replay(tmp_path, capsys):
+    replay = tmp_path / "traffic.txt"
+    assert main(["check", "--profile", "core", "--rule", "signum", "--replay", str(replay), *process("none")]) == 0
+    assert "pass: " in capsys.readouterr().out
+    assert replay.read_bytes().count(b'"method":"hello"') == 1
+
+
+@pytest.mark.parametrize("mode", ["junk-first", "not-json", "exit-step", "twice"])
+def test_a_hostile_program_gets_a_verdict(mode, capsys):
+    code = main(["check", "--profile", "core", "--timeout", "2", *process(mode)])
+    assert code == (2 if mode == "junk-first" else 1)
+    assert "pass" not in capsys.readouterr().out.split("\n\n")[-1]
+
+
+COULD_NOT_RUN = {
+    "unknown module": (["check", "no_such:Port"], "cannot import 'no_such'"),
+    "unknown name": (["check", "nothing-published"], "is no target"),
+    "unknown program": (["check", "--", "./no_such_program"], "cannot start './no_such_program'"),
+    "no command": (["check", "--"], "there is no command after --"),
+    "two targets": (["check", "a:b", "--", "c"], "not both"),
+    "unwritable": (["check", "hostile_ports:Right", "--json", "/no/such/folder/x.json"], "No such file or directory"),
+    "unmakeable": (["check", "hostile_ports:Unmakeable"], "no such accelerator"),
+    "another rule": (["vectors", "copy", "/proc/no"], "/proc/no"),
+}
+
+
+@pytest.mark.parametrize("case", COULD_NOT_RUN)
+def test_what_cannot_run_says_why_and_returns_two(case, capsys):
+    arguments, message = COULD_NOT_RUN[case]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "--profile", "lax"], ["check", "--rule", "adam"], ["check", "--timeout", "0"], ["info", "--", "x"], []],
+)
+def test_wrong_usage_exits_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_vectors_are_copied_and_generated(tmp_path, capsys):
+    assert main(["vectors", "copy", str(tmp_path / "a"), "--rule", "signum", "--profile", "core"]) == 0
+    assert "signum-float32.json" in capsys.readouterr().out
+    assert (tmp_path / "a" / "vectors.schema.json").exists()
+
+
+def test_info_names_what_can_be_checked(capsys):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "signopt/numpy" in out
+    assert "lion-pytorch" in out
+
+
+def test_help_starts_without_anything_heavy():
+    code = "import sys, signopt.cli; heavy = {'rich', 'torch', 'jax', 'hypothesis'} & set(sys.modules); assert not heavy, heavy"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
