@@ -10,6 +10,7 @@ import numpy as np
 
 import signopt
 from signopt._version import __version__
+from signopt.backends import BACKENDS
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.port import Arrays, Port
 from signopt.optimizer import Optimizer
@@ -21,7 +22,8 @@ _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "signum": signopt.Signum,
     "tiger": signopt.Tiger,
 }
-_BACKENDS: Mapping[str, tuple[str, ...]] = {"portable": (), "numpy": (), "numba": ("numba",)}
+_ON_NUMPY = ("portable", "numpy", "numba")
+_NEEDS: Mapping[str, tuple[str, ...]] = {"numba": ("numba",)}
 
 
 class OwnPort:
@@ -73,8 +75,10 @@ def _candidate(rule: str, backend: str) -> Candidate:
     def build() -> Port:
         return OwnPort(rule, backend)
 
-    return Candidate(f"signopt/{backend}", rule, "signopt", ("signopt", *_BACKENDS[backend]), build)
+    return Candidate(f"signopt/{backend}", rule, "signopt", ("signopt", *_NEEDS.get(backend, ())), build)
 
 
-OWN: tuple[Candidate, ...] = tuple(_candidate(rule, backend) for rule in _OPTIMIZERS for backend in _BACKENDS)
+OWN: tuple[Candidate, ...] = tuple(
+    _candidate(rule, backend) for rule in _OPTIMIZERS for backend in BACKENDS if backend in _ON_NUMPY
+)
 """Every rule under every backend that runs on NumPy arrays."""

@@ -23,17 +23,19 @@ _SIGNS = {
 }
 _VERDICTS = {"pass": "[bold green]pass[/]", "fail": "[bold red]fail[/]"}
 _MOST_SHOWN = 8
+_MOST_SHOWN_OF_SEVERAL = 1
 
 
 def show(reports: Sequence[Report], console: Console) -> None:
-    """One report in full; of several a line each, then what failed."""
-    if len(reports) == 1:
+    """One report in full; of several a line each, then the first thing that failed in each."""
+    alone = len(reports) == 1
+    if alone:
         _show_matrix(reports[0], console)
     else:
         _show_overview(reports, console)
     for report in reports:
-        _show_failures(report, console)
-    if len(reports) == 1:
+        _show_failures(report, console, _MOST_SHOWN if alone else _MOST_SHOWN_OF_SEVERAL)
+    if alone:
         _show_verdict(reports[0], console)
 
 
@@ -69,14 +71,14 @@ def _show_overview(reports: Sequence[Report], console: Console) -> None:
     console.print(table)
 
 
-def _show_failures(report: Report, console: Console) -> None:
-    failing = [result for result in report.checks if result.status == "failed"]
-    for result in failing[:_MOST_SHOWN]:
+def _show_failures(report: Report, console: Console, most: int) -> None:
+    failing = {result.id: result for result in reversed(report.checks) if result.status == "failed"}
+    shown = list(reversed(failing.values()))
+    for result in shown[:most]:
         _show_failure(report, result, console)
-    if len(failing) > _MOST_SHOWN:
-        console.print(
-            f"\n… and {len(failing) - _MOST_SHOWN} more failed checks of {escape(report.port)}", soft_wrap=True
-        )
+    if len(shown) > most:
+        rest = f"{len(shown) - most} more failed checks"
+        console.print(f"\n{escape(report.port)}: {rest}, see --html or --json", soft_wrap=True)
     for result in report.checks:
         if result.status == "not_run":
             console.print(f"\n[bold yellow]?[/] {_name(result)} did not run: {escape(result.reason)}", soft_wrap=True)
