@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+
+import numpy as np
 
 from signopt._namespace import Array
 from signopt.backends._base import Backend
+from signopt.backends.numpy import NumpyBackend
 from signopt.backends.portable import PortableBackend
 
 __all__ = ["BACKENDS", "select"]
 
-BACKENDS = ("auto", "portable")
+BACKENDS = ("auto", "portable", "numpy", "numba")
 """The names that ``backend=`` takes."""
 
 
@@ -21,7 +25,26 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
     ------
     ValueError
         If there is no backend of that name.
+    TypeError
+        If it does not serve arrays of this library.
+    ModuleNotFoundError
+        If it needs a package that is not installed.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
-    return PortableBackend
+    on_numpy = all(isinstance(param, np.ndarray) for param in params)
+    if backend == "portable" or (backend == "auto" and not on_numpy):
+        return PortableBackend
+    if not on_numpy:
+        raise TypeError(f"backend {backend!r} serves NumPy arrays only; use backend='auto'")
+    if backend == "numpy" or (backend == "auto" and find_spec("numba") is None):
+        return NumpyBackend
+    return _numba_backend()
+
+
+def _numba_backend() -> type[Backend]:
+    if find_spec("numba") is None:
+        raise ModuleNotFoundError("backend 'numba' needs Numba: pip install 'signopt[numba]'")
+    from signopt.backends.numba import NumbaBackend
+
+    return NumbaBackend

@@ -1,0 +1,130 @@
+"""Tables of tensors by their storage dtypes, for compiled kernels that read memory by address."""
+
+from __future__ import annotations
+
+import platform
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import llvmlite.binding
+import numpy as np
+
+from signopt._namespace import compute_dtype_name, dtype_name
+from signopt.backends._layout import dense_axes
+from signopt.backends._numba_kernels import Family, Scalars
+from signopt.backends._threads import on_threads
+
+__all__ = ["Floats", "TensorTable", "is_addressable", "is_compiled"]
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_LIKE = {
+    "float64": np.empty(0, np.float64),
+    "float32": np.empty(0, np.float32),
+    "float16": np.empty(0, np.int16),
+    "bfloat16": np.empty(0, np.uint16),
+}
+
+
+_PAIRS = {
+    ("float64", "float64"),
+    ("float64", "float32"),
+    ("float32", "float32"),
+    ("float32", "float16"),
+    ("float32", "bfloat16"),
+    ("float16", "float16"),
+    ("float16", "float32"),
+    ("bfloat16", "bfloat16"),
+    ("bfloat16", "float32"),
+}
+
+
+def is_compiled(param_dtype: str, momentum_dtype: str) -> bool:
+    """Whether there are kernels for a parameter and a momentum of these dtypes.
+
+    Those for float16 need a processor that converts it: others would call a routine that Numba does not link.
+    """
+    if "float16" in (param_dtype, momentum_dtype) and not _converts_halves():
+        return False
+    return (param_dtype, momentum_dtype) in _PAIRS
+
+
+@cache
+def _converts_halves() -> bool:
+    if platform.machine() in ("aarch64", "arm64"):
+        return True
+    return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
+
+
+def is_addressable(param: Floats, momentum: Floats, *, by_row: bool) -> bool:
+    """Whether the elements lie end to end in memory, in one order for both, and rows (where they matter) do too."""
+    axes = dense_axes(param, momentum)
+    if axes is None or not (param.flags.aligned and momentum.flags.aligned):
+        return False
+    return not by_row or axes == tuple(range(param.ndim))
+
+
+class TensorTable:
+    """Tensors with one pair of storage dtypes, dense in an order of axes of their own.
+
+    Parameters
+    ----------
+    indices : sequence of int
+        Their places among the parameters of the optimizer.
+    params, momenta : sequence of ndarray
+        All parameters and momenta of the optimizer. Weak references keep the memory of the arrays where it is: NumPy
+        resizes no array that has one.
+    """
+
+    def __init__(self, indices: Sequence[int], params: Sequence[Floats], momenta: Sequence[Floats]) -> None:
+        self.indices = indices
+        self.params = [params[i] for i in indices]
+        momenta = [momenta[i] for i in indices]
+        self._pins = [weakref.ref(array) for array in (*self.params, *momenta)]
+        self._axes = [dense_axes(param) or () for param in self.params]
+        self._upright = [axes == tuple(range(param.ndim)) for axes, param in zip(self._axes, self.params, strict=True)]
+        self.compute = np.dtype(compute_dtype_name(dtype_name(self.params[0])))
+        self.sizes = np.array([param.size for param in self.params])
+        self.elements = int(self.sizes.sum())
+        self._addresses = np.array([[_address(p), _address(m), 0] for p, m in zip(self.params, momenta, strict=True)])
+        likes = _LIKE[dtype_name(self.params[0])], _LIKE[dtype_name(momenta[0])]
+        self.family = Family(self._addresses, np.cumsum(self.sizes), *likes)
+        self._known: list[weakref.ref[Floats]] = []
+
+    def point_to(self, grads: Sequence[Floats]) -> list[Floats]:
+        """Enter the addresses of the gradients, given for all parameters of the optimizer.
+
+        Returns
+        -------
+        list of ndarray
+            Copies made of gradients whose elements lie in another order than the parameter's, to be kept until the
+            kernels are done.
+        """
+        mine = [grads[i] for i in self.indices]
+        if self._known and all(known() is grad for known, grad in zip(self._known, mine, strict=True)):
+            return []
+        ordered = [
+            grad if upright and grad.flags.c_contiguous else np.ascontiguousarray(grad.transpose(axes))
+            for grad, upright, axes in zip(mine, self._upright, self._axes, strict=True)
+        ]
+        self._addresses[:, 2] = [_address(grad) for grad in ordered]
+        copies = [new for new, old in zip(ordered, mine, strict=True) if new is not old]
+        self._known = [] if copies else [weakref.ref(grad) for grad in mine]
+        return copies
+
+    def run(self, kernel: Callable[..., None], threads: int, total: int, *args: Any) -> None:
+        """Call ``kernel(family, start, stop, *args)`` on as many threads, with equal shares of 0 to ``total``."""
+        bounds = [total * thread // threads for thread in range(threads + 1)]
+        on_threads(lambda thread: kernel(self.family, bounds[thread], bounds[thread + 1], *args), threads)
+
+    def scalars(self, **coefficients: float) -> Scalars:
+        """Coefficients, rounded before, as scalars of the compute dtype; those not given are 0."""
+        numbers = dict.fromkeys(Scalars._fields, 0.0) | coefficients | {"one": 1.0}
+        return Scalars(**{name: self.compute.type(number) for name, number in numbers.items()})
+
+
+def _address(array: Floats) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

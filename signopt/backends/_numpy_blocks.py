@@ -1,0 +1,151 @@
+"""The rules on one block that fits in cache, in NumPy calls that neither branch per element nor allocate.
+
+Every function takes 1-D C-contiguous arrays of the compute dtype and a :class:`Workspace` prepared for their length,
+and leaves the bits of the rule in ``signopt.rules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+
+__all__ = ["Floats", "Workspace", "has_nan", "lion", "shrink", "signum", "tiger", "tiger_momentum"]
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class Workspace:
+    """The scratch memory of one thread, cut anew for every block.
+
+    Attributes
+    ----------
+    step, scratch : array
+        Two blocks of the compute dtype.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        self._doubles = np.empty(nbytes // 8, np.float64)
+        self._views = {dtype: self._doubles.view(dtype) for dtype in ("float32", "float64", "bool", "int8")}
+
+    def prepare(self, size: int, compute: str) -> None:
+        """Cut the memory for blocks of ``size`` elements of dtype ``compute``."""
+        self._size = size
+        self._flat = self._views[compute]
+        self.step = self._flat[:size]
+        self.scratch = self._flat[size : 2 * size]
+        start = size * self._flat.itemsize
+        self._above, self._below = (self._views["bool"][start + i * size :][:size] for i in (0, 1))
+        self._signs = self._views["int8"][start:][:size]
+
+    def slot(self, index: int) -> Floats:
+        """The block at place ``index``; 0 and 1 are ``step`` and ``scratch``."""
+        return self._flat[index * self._size :][: self._size]
+
+    def flat(self, array: Floats, index: int) -> Floats:
+        """``array`` as a 1-D array of the compute dtype: a view, or else a copy at place ``index``."""
+        if array.dtype == self._flat.dtype and array.flags.c_contiguous:
+            return array.reshape(-1)
+        copy = self.slot(index)
+        np.copyto(copy.reshape(array.shape), array, casting="unsafe")
+        return copy
+
+    def joined(self, arrays: Sequence[Floats], index: int) -> Floats:
+        """Copies of ``arrays``, flattened and end to end, at place ``index``."""
+        flats = [array if array.ndim == 1 else array.reshape(-1) for array in arrays]
+        return np.concatenate(flats, out=self.slot(index), casting="unsafe")
+
+    def squares(self, values: Floats) -> Floats:
+        """The squares of ``values`` in float64, in C order. They occupy ``step`` and ``scratch``."""
+        wide = self._doubles[: values.size]
+        np.copyto(wide.reshape(values.shape), values, casting="unsafe")
+        return np.multiply(wide, wide, wide)
+
+    def sign_of(self, values: Floats) -> None:
+        """Leave sign(values) in ``step``, which may be ``values``; ``scratch`` is overwritten.
+
+        ``np.sign`` branches on every element, which costs more than all other arithmetic of a rule together.
+        """
+        ordered = not has_nan(values)
+        np.greater(values, 0.0, self._above)
+        np.less(values, 0.0, self._below)
+        np.subtract(self._above.view(np.int8), self._below.view(np.int8), self._signs)
+        if not ordered:
+            np.isnan(values, self._below)
+        np.copyto(self.step, self._signs)
+        if not ordered:
+            np.copyto(self.step, np.nan, where=self._below)
+
+
+def has_nan(values: Floats) -> bool:
+    """Whether any element is NaN; the maximum is NaN then."""
+    return bool(np.isnan(np.maximum.reduce(values, axis=None)))
+
+
+def lion(p: Floats, g: Floats, m: Floats, work: Workspace, k: LionCoefficients) -> None:
+    """Lion in place on ``p`` and ``m``."""
+    np.multiply(m, k.B1, work.step)
+    np.multiply(g, k.A1, work.scratch)
+    np.add(work.step, work.scratch, work.step)
+    work.sign_of(work.step)
+    _average(g, m, work, k.B2, k.A2)
+    _descend(p, work, k.lr, k.weight_decay)
+
+
+def signum(p: Floats, g: Floats, m: Floats, work: Workspace, k: SignumCoefficients) -> None:
+    """Signum in place on ``p`` and ``m``."""
+    _average(g, m, work, k.B, k.A)
+    work.sign_of(m)
+    _descend(p, work, k.lr, k.weight_decay)
+
+
+def tiger(
+    p: Floats,
+    g: Floats,
+    m: Floats,
+    work: Workspace,
+    k: TigerCoefficients,
+    rate: Floats | float,
+    shape: tuple[int, ...],
+    decays: bool,
+) -> None:
+    """Tiger's step in place on ``p`` and ``m``; ``rate`` broadcasts against the block seen in ``shape``."""
+    tiger_momentum(g, m, work, k)
+    work.sign_of(m)
+    _descend(p, work, rate, k.weight_decay if decays else 0.0, shape)
+
+
+def tiger_momentum(g: Floats, m: Floats, work: Workspace, k: TigerCoefficients) -> None:
+    """Tiger's micro-step within a window: only ``m`` changes."""
+    _average(g, m, work, k.b1, k.b2)
+
+
+def shrink(p: Floats, k: TigerCoefficients, centre: float) -> None:
+    """Tiger's answer to a NaN: p ← (p − c)·s + c."""
+    np.subtract(p, centre, p)
+    np.multiply(p, k.shrink, p)
+    np.add(p, centre, p)
+
+
+def _average(g: Floats, m: Floats, work: Workspace, keep: float, take: float) -> None:
+    np.multiply(g, take, work.scratch)
+    np.multiply(m, keep, m)
+    np.add(m, work.scratch, m)
+
+
+def _descend(
+    p: Floats,
+    work: Workspace,
+    rate: Floats | float,
+    weight_decay: float,
+    shape: tuple[int, ...] = (-1,),
+) -> None:
+    step = work.step
+    np.multiply(p, weight_decay, work.scratch)
+    np.add(step, work.scratch, step)
+    stepped = step.reshape(shape)
+    np.multiply(stepped, rate, stepped)
+    np.subtract(p, step, p)

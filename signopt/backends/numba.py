@@ -1,0 +1,111 @@
+"""The rules compiled by Numba: one fused pass over memory, all tensors of a step in one call per thread."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from signopt._namespace import Array, dtype_name
+from signopt.backends import _numba_kernels as kernels
+from signopt.backends._numba_families import TensorTable, is_addressable, is_compiled
+from signopt.backends._numba_tiger import TigerTable
+from signopt.backends._threads import default_threads
+from signopt.backends.numpy import NumpyBackend
+from signopt.roles import RoleTraits, traits_of
+from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+
+__all__ = ["NumbaBackend"]
+
+WORTH_A_THREAD = 1 << 17
+"""Elements per thread under which handing work over costs more than it saves."""
+
+
+class NumbaBackend:
+    """Compiled loops with the bits of the rule.
+
+    Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, are served by
+    :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes than its parameter is copied.
+
+    Parameters
+    ----------
+    params, momenta, roles
+        As for :class:`~signopt.backends.numpy.NumpyBackend`.
+
+    Attributes
+    ----------
+    threads : int
+        The most threads that a step uses, 1 to 8; no result depends on it. At first ``SIGNOPT_NUM_THREADS``, or the
+        number of processors.
+
+    Notes
+    -----
+    The threads are this library's own, and the kernels release the GIL. Numba's are not used: its default layer must
+    not be entered by two threads at once and does not survive a fork. Kernels are compiled at the first step that needs
+    them and cached on disk.
+    """
+
+    name: ClassVar[str] = "numba"
+
+    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+        self.threads = default_threads()
+        traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
+        families, self._rest_indices = _families(params, momenta, traits)
+        self._tables = [TensorTable(indices, params, momenta) for indices in families]
+        self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
+        self._rest = NumpyBackend(
+            [params[i] for i in self._rest_indices],
+            [momenta[i] for i in self._rest_indices],
+            None if roles is None else [roles[i] for i in self._rest_indices],
+        )
+
+    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
+        def update(table: TensorTable, threads: int) -> None:
+            k = coefficients.rounded(table.compute.name)
+            scalars = table.scalars(B1=k.B1, A1=k.A1, B2=k.B2, A2=k.A2, lr=k.lr, weight_decay=k.weight_decay)
+            table.run(kernels.lion, threads, table.elements, scalars)
+
+        self._step(grads, update, lambda rest, its_grads: rest.lion(its_grads, coefficients))
+
+    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
+        def update(table: TensorTable, threads: int) -> None:
+            k = coefficients.rounded(table.compute.name)
+            scalars = table.scalars(B2=k.B, A2=k.A, lr=k.lr, weight_decay=k.weight_decay)
+            table.run(kernels.signum, threads, table.elements, scalars)
+
+        self._step(grads, update, lambda rest, its_grads: rest.signum(its_grads, coefficients))
+
+    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
+        def update(table: TensorTable, threads: int) -> None:
+            self._tigers[table].step(coefficients.rounded(table.compute.name), threads)
+
+        self._step(grads, update, lambda rest, its_grads: rest.tiger(its_grads, coefficients))
+
+    def _step(
+        self,
+        grads: Sequence[Array],
+        update: Callable[[TensorTable, int], None],
+        update_rest: Callable[[NumpyBackend, list[Array]], None],
+    ) -> None:
+        copies = [table.point_to(grads) for table in self._tables]
+        for table in self._tables:
+            update(table, max(1, min(self.threads, table.elements // WORTH_A_THREAD)))
+        del copies
+        if self._rest_indices:
+            self._rest.threads = self.threads
+            update_rest(self._rest, [grads[i] for i in self._rest_indices])
+
+
+def _families(
+    params: Sequence[Array], momenta: Sequence[Array], traits: Sequence[RoleTraits]
+) -> tuple[list[list[int]], list[int]]:
+    """The places of parameters by pair of dtypes with a kernel, and of those left over. Empty ones are in none."""
+    families: dict[tuple[str, str], list[int]] = defaultdict(list)
+    rest: list[int] = []
+    for index, (param, momentum, trait) in enumerate(zip(params, momenta, traits, strict=True)):
+        if not param.size:
+            continue
+        dtypes = dtype_name(param), dtype_name(momentum)
+        served = is_compiled(*dtypes) and is_addressable(param, momentum, by_row=trait.rms == "row")
+        (families[dtypes] if served else rest).append(index)
+    return list(families.values()), rest

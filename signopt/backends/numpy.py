@@ -1,0 +1,171 @@
+"""The rules in pure NumPy, in place, one cache-sized block at a time, on a few threads.
+
+Large arrays are cut into blocks; small ones are gathered, many at a time, into one block, so that the cost of a NumPy
+call is paid once for all of them. Scratch memory stays under 1 MiB in all, whatever the size of the arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+
+from signopt._namespace import Array
+from signopt.backends import _numpy_blocks as kernels
+from signopt.backends._numpy_blocks import Floats, Workspace
+from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, Group, Tensor
+from signopt.backends._numpy_tiger import Chunks, Look, update_batch
+from signopt.backends._threads import default_threads, for_each
+from signopt.roles import traits_of
+from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+
+__all__ = ["NumpyBackend"]
+
+WORTH_GATHERING = 12 << 10
+"""Up to this many bytes in the compute dtype, copying an array costs less than NumPy calls of its own."""
+
+WORTH_A_THREAD = 1 << 17
+"""Elements per thread under which handing work over costs more than it saves."""
+
+SCRATCH, SCRATCH_PER_THREAD = 960 << 10, 320 << 10
+"""Bytes of scratch for all threads, and for one: with p, g and m, its blocks stay in a second-level cache of 1 MiB."""
+
+Kernel: TypeAlias = Callable[[Floats, Floats, Floats, Workspace, Any], None]
+Task = TypeVar("Task")
+
+
+class NumpyBackend:
+    """Blocked NumPy with the bits of the rule.
+
+    Parameters
+    ----------
+    params, momenta : sequence of ndarray
+        The arrays that are written: float64, float32, float16 or bfloat16, of any layout.
+    roles : sequence of str, optional
+        Tiger's, one per parameter.
+
+    Attributes
+    ----------
+    threads : int
+        The most threads that a step uses, 1 to 8; no result depends on it. At first ``SIGNOPT_NUM_THREADS``, or the
+        number of processors.
+    """
+
+    name: ClassVar[str] = "numpy"
+
+    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+        self.threads = default_threads()
+        tensors = [
+            Tensor(index, param, momentum, traits_of(role))
+            for index, (param, momentum, role) in enumerate(
+                zip(params, momenta, roles or ["matrix"] * len(params), strict=True)
+            )
+            if param.size
+        ]
+        self._elements = sum(tensor.size for tensor in tensors)
+        self._large = [tensor for tensor in tensors if not _worth_gathering(tensor)]
+        self._small = [tensor for tensor in tensors if _worth_gathering(tensor)]
+        self._groups: dict[int, list[Group]] = {}
+
+    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
+        self._elementwise(grads, kernels.lion, coefficients)
+
+    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
+        self._elementwise(grads, kernels.signum, coefficients)
+
+    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
+        crew = _Crew(self.threads, self._elements)
+        by_dtype = _rounded(coefficients)
+        looks = [Look(cut, coefficients.moves, crew.limit(cut.slots, cut.tensor.compute)) for cut in self._cuts(grads)]
+
+        def look(task: tuple[Look, Chunks], work: Workspace) -> None:
+            task[0].take(task[1], work)
+
+        def update(task: tuple[Look, Block] | Batch, work: Workspace) -> None:
+            if isinstance(task, Batch):
+                update_batch(task, work, by_dtype[task.compute])
+            else:
+                task[0].update(task[1], work, by_dtype[task[1].compute])
+
+        crew.run(chain.from_iterable(seen.tasks() for seen in looks), look)
+        blocks = ((seen, block) for seen in looks for block in crew.blocks(seen.cut))
+        tasks: Iterator[tuple[Look, Block] | Batch] = chain(self._batches(crew, grads), blocks)
+        crew.run(tasks, update)
+
+    def _elementwise(self, grads: Sequence[Array], kernel: Kernel, coefficients: Any) -> None:
+        crew = _Crew(self.threads, self._elements)
+        by_dtype = _rounded(coefficients)
+
+        def update(piece: Block | Batch, work: Workspace) -> None:
+            p, g, m = piece.load(work)
+            kernel(p, g, m, work, by_dtype[piece.compute])
+            piece.store_params(p)
+            piece.store_momenta(m)
+
+        blocks = (block for cut in self._cuts(grads) for block in crew.blocks(cut))
+        tasks: Iterator[Block | Batch] = chain(self._batches(crew, grads), blocks)
+        crew.run(tasks, update)
+
+    def _cuts(self, grads: Sequence[Array]) -> list[Cut]:
+        return [tensor.cut(grads[tensor.index]) for tensor in self._large]
+
+    def _batches(self, crew: _Crew, grads: Sequence[Array]) -> Iterator[Batch]:
+        """The small tensors, as many at a time as fill a block of this crew."""
+        if crew.bytes_each not in self._groups:
+            self._groups = {crew.bytes_each: list(_grouped(self._small, crew))}
+        return (Batch(group, grads) for group in self._groups[crew.bytes_each])
+
+
+class _Crew:
+    """The threads of one step and their scratch memory, all of it taken before anything is written."""
+
+    def __init__(self, threads: int, elements: int) -> None:
+        count = max(1, min(threads, elements // WORTH_A_THREAD))
+        self.bytes_each = min(SCRATCH_PER_THREAD, SCRATCH // count)
+        self._workspaces = [Workspace(self.bytes_each) for _ in range(count)]
+
+    def limit(self, slots: int, compute: str) -> int:
+        """Elements per block where one needs ``slots`` blocks of scratch."""
+        return self.bytes_each // (slots * np.dtype(compute).itemsize)
+
+    def blocks(self, cut: Cut) -> Iterator[Block]:
+        """The blocks of ``cut`` that fit in the scratch memory of one thread."""
+        return cut.blocks(self.limit(cut.slots, cut.tensor.compute))
+
+    def run(self, tasks: Iterable[Task], work: Callable[[Task, Workspace], None]) -> None:
+        """Call ``work(task, workspace)`` for every task."""
+
+        def on_this_thread(task: Task, thread: int) -> None:
+            with np.errstate(all="ignore"):
+                work(task, self._workspaces[thread])
+
+        for_each(tasks, on_this_thread, len(self._workspaces))
+
+
+def _worth_gathering(tensor: Tensor) -> bool:
+    return not tensor.by_row and tensor.size * np.dtype(tensor.compute).itemsize <= WORTH_GATHERING
+
+
+def _grouped(tensors: Sequence[Tensor], crew: _Crew) -> Iterator[Group]:
+    for (compute, *_), alike in groupby(sorted(tensors, key=_kind), _kind):
+        limit = crew.limit(SLOTS_GATHERED, compute)
+        members: list[Tensor] = []
+        size = 0
+        for tensor in alike:
+            if size + tensor.size > limit:
+                yield Group(members)
+                members, size = [], 0
+            members.append(tensor)
+            size += tensor.size
+        yield Group(members)
+
+
+def _kind(tensor: Tensor) -> tuple[str, str, bool, float]:
+    traits = tensor.traits
+    return tensor.compute, str(traits.rms), traits.decays, traits.centre
+
+
+def _rounded(coefficients: Any) -> dict[str, Any]:
+    return {compute: coefficients.rounded(compute) for compute in ("float32", "float64")}
