@@ -49,14 +49,15 @@ class NumbaBackend:
 
     def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
         self.threads = default_threads()
-        traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
+        roles = roles or ["matrix"] * len(params)
+        traits = [traits_of(role) for role in roles]
         families, self._rest_indices = _families(params, momenta, traits)
         self._tables = [TensorTable(indices, params, momenta) for indices in families]
         self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
             [momenta[i] for i in self._rest_indices],
-            None if roles is None else [roles[i] for i in self._rest_indices],
+            [roles[i] for i in self._rest_indices],
         )
 
     def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
