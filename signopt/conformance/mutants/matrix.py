@@ -1,0 +1,170 @@
+"""The kill matrix: every known mutant and every right port against every check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
+from signopt.conformance.port import Port
+from signopt.conformance.report import SUITE
+from signopt.conformance.suite import check, select
+
+__all__ = ["Matrix", "Row", "kill_matrix"]
+
+Wrap = Callable[[Port], Port]
+
+
+@dataclass
+class Row:
+    """One port: in how many runs each check failed, and how many runs failed at all.
+
+    A run is one dtype with one seed. ``unrun`` names the checks that could not run.
+    """
+
+    variant: Variant
+    right: bool
+    runs: int = 0
+    failing: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    unrun: set[str] = field(default_factory=set)
+
+    @property
+    def as_expected(self) -> bool:
+        """A mutant failed in every run, a right port in none."""
+        return self.failing == (0 if self.right else self.runs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        return {
+            "id": self.variant.id,
+            "rule": self.variant.rule,
+            "right": self.right,
+            "summary": self.variant.summary,
+            "source": self.variant.source,
+            "runs": self.runs,
+            "failing": self.failing,
+            "failed": dict(self.failed),
+            "not_run": sorted(self.unrun),
+        }
+
+
+@dataclass
+class Matrix:
+    """All rows of one run of the suite against its own mutants."""
+
+    profile: str
+    dtypes: Sequence[str]
+    seeds: Sequence[int]
+    checks: Mapping[str, Sequence[str]]
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def survivors(self) -> list[Row]:
+        """Mutants that some run did not catch."""
+        return [row for row in self.rows if not row.right and not row.as_expected]
+
+    @property
+    def accused(self) -> list[Row]:
+        """Right ports that some run failed."""
+        return [row for row in self.rows if row.right and not row.as_expected]
+
+    def sole_kills(self, rule: str) -> dict[str, list[str]]:
+        """For each check of a rule the mutants that no other check catches."""
+        alone = [row for row in self.rows if row.variant.rule == rule and not row.right and len(row.failed) == 1]
+        return {check: [row.variant.id for row in alone if check in row.failed] for check in self.checks[rule]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The matrix as JSON data."""
+        return {
+            "suite": SUITE,
+            "profile": self.profile,
+            "dtypes": list(self.dtypes),
+            "seeds": list(self.seeds),
+            "checks": {rule: list(names) for rule, names in self.checks.items()},
+            "survivors": [f"{row.variant.rule}/{row.variant.id}" for row in self.survivors],
+            "accused": [f"{row.variant.rule}/{row.variant.id}" for row in self.accused],
+            "sole_kills": {rule: self.sole_kills(rule) for rule in self.checks},
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def text(self) -> str:
+        """The matrix for a terminal: one line for each port, one column for each check."""
+        return "\n\n".join(self._text(rule) for rule in self.checks) + f"\n\n{self.summary()}"
+
+    def _text(self, rule: str) -> str:
+        names = self.checks[rule]
+        rows = [row for row in self.rows if row.variant.rule == rule]
+        width = max((len(row.variant.id) for row in rows), default=0)
+        lines = [f"{rule}, profile {self.profile}, {', '.join(self.dtypes)}, seeds {', '.join(map(str, self.seeds))}"]
+        lines += [f"  {i + 1:2d} {name}" for i, name in enumerate(names)]
+        for row in rows:
+            cells = "".join("x" if row.failed[name] else "?" if name in row.unrun else "." for name in names)
+            mark = "" if row.as_expected else "  ACCUSED" if row.right else "  SURVIVES"
+            lines.append(f"{'right ' if row.right else 'mutant'} {row.variant.id:{width}} {cells}{mark}")
+        return "\n".join(lines)
+
+    def summary(self) -> str:
+        """Killed and accused, in one line for each rule."""
+        return "\n".join(self._summary(rule) for rule in self.checks)
+
+    def _summary(self, rule: str) -> str:
+        mutants = [row for row in self.rows if row.variant.rule == rule and not row.right]
+        right = [row for row in self.rows if row.variant.rule == rule and row.right]
+        killed = sum(row.as_expected for row in mutants)
+        accused = sum(not row.as_expected for row in right)
+        return f"{rule}: killed {killed} of {len(mutants)} mutants, accused {accused} of {len(right)} right ports"
+
+
+def kill_matrix(
+    rules: Iterable[str] = ("lion", "signum", "tiger"),
+    *,
+    profile: str = "standard",
+    dtypes: Sequence[str] = ("float32", "float64"),
+    seeds: Sequence[int] = (0,),
+    wrap: Wrap = lambda port: port,
+    only: Callable[[Variant], bool] = lambda variant: True,
+    progress: Callable[[Row], None] = lambda row: None,
+) -> Matrix:
+    """Run the suite against every known mutant and right port.
+
+    Parameters
+    ----------
+    rules, profile, dtypes, seeds
+        What is run; a variant is run in those of the dtypes in which it shows.
+    wrap : callable
+        Put around every mutant, for instance :func:`hide_momentum`: it must be caught all the same.
+    only : callable
+        Which variants to run.
+    progress : callable
+        Called with every row as it is done.
+    """
+    rules = tuple(rules)
+    checks = {rule: [each.id for each in select(rule, profile)] for rule in rules}
+    matrix = Matrix(profile, dtypes, seeds, checks)
+    for rule in rules:
+        ports = [(v, False) for v in MUTANTS[rule]] + [(v, True) for v in RIGHT_PORTS[rule]]
+        for variant, right in ports:
+            if only(variant):
+                matrix.rows.append(_row(variant, right, matrix, wrap if not right else lambda port: port))
+                progress(matrix.rows[-1])
+    return matrix
+
+
+def _row(variant: Variant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
+    row = Row(variant, right)
+    for dtype in matrix.dtypes:
+        if dtype in variant.dtypes:
+            for seed in matrix.seeds:
+                _run(row, wrap(variant()), matrix.profile, dtype, seed)
+    return row
+
+
+def _run(row: Row, port: Port, profile: str, dtype: str, seed: int) -> None:
+    report = check(port, profile, seed=seed, dtypes=[dtype], diagnose=False)
+    row.runs += 1
+    row.failing += report.verdict == "fail"
+    row.failed.update(result.id for result in report.checks if result.status == "failed")
+    row.unrun.update(result.id for result in report.checks if result.status == "not_run")
