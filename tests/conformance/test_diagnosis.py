@@ -1,0 +1,74 @@
+"""A failing report names the bug, whatever legal order the port computes in and whatever it hides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from signopt.conformance.diagnosis import explain, explanations
+from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum, unsettable
+from signopt.conformance.suite import check
+
+BUGS = {
+    "lion": (
+        *("sign-mask-minus-one", "sign-copysign", "sign-not-positive-is-minus", "optimisers-jl", "decay-coupled"),
+        *("decay-lr-over-lr0", "decay-without-lr", "betas-swapped", "momentum-not-written", "cautious", "no-op"),
+    ),
+    "signum": ("momentum-reset", "decay-missing", "beta-zero", "look-old-momentum"),
+    "tiger": ("signum", "rms-missing", "role-bias-as-matrix", "decay-coupled", "beta-dampening-missing"),
+}
+CASES = [(rule, bug) for rule, bugs in BUGS.items() for bug in bugs]
+
+
+def find(table: dict[str, tuple[Variant, ...]] | Any, rule: str, key: str) -> Variant:
+    return next(variant for variant in table[rule] if variant.id == key)
+
+
+def names(port: Any) -> list[str]:
+    report = check(port, dtypes=["float32"], diagnose=False)
+    assert report.verdict == "fail"
+    return [explanation.mutant.id for explanation in explanations(report)]
+
+
+@pytest.mark.parametrize(("rule", "bug"), CASES)
+def test_the_bug_is_named_among_the_best(rule: str, bug: str) -> None:
+    report = check(find(MUTANTS, rule, bug)(), dtypes=["float32"], diagnose=False)
+    best, *others = explanations(report)
+    assert bug in {each.mutant.id for each in (best, *others) if each.score == best.score}
+    assert best.score == 1
+
+
+@pytest.mark.parametrize("order", ["lerp-decay-first", "difference", "double-inside", "decay-first-in-dtype"])
+@pytest.mark.parametrize("bug", ["decay-missing", "momentum-not-written", "sign-copysign", "betas-swapped"])
+def test_the_bug_is_named_in_ports_of_other_orders(bug: str, order: str) -> None:
+    port = find(MUTANTS, "lion", bug).over(find(RIGHT_PORTS, "lion", order))
+    assert bug in names(port)
+
+
+@pytest.mark.parametrize("wrap", [hide_momentum, unsettable])
+@pytest.mark.parametrize("bug", ["decay-missing", "sign-copysign", "momentum-not-written"])
+def test_the_bug_is_named_in_ports_that_hide_their_momentum(bug: str, wrap: Any) -> None:
+    assert bug in names(wrap(find(MUTANTS, "lion", bug)()))
+
+
+def test_a_declared_habit_is_no_symptom() -> None:
+    port = find(MUTANTS, "lion", "decay-halved").over(find(RIGHT_PORTS, "lion", "sign-nan-zero"))
+    assert names(port)[0] == "decay-halved"
+
+
+def test_a_bug_of_no_known_kind_is_not_named_as_a_certainty() -> None:
+    def wild(self: Any, p: Any, s: Any, lr: Any, wd: Any) -> Any:
+        return p * 7 + 3
+
+    report = check(Variant("wild", "lion", "", {"move": wild})(), dtypes=["float32"], diagnose=False)
+    assert not [sentence for sentence in explain(report) if sentence.startswith("looks like")]
+
+
+def test_the_report_says_it_in_a_sentence_with_the_link() -> None:
+    report = check(find(MUTANTS, "lion", "decay-coupled")(), dtypes=["float32"])
+    assert report.diagnosis[0].startswith("looks like decay coupled into the gradient, inside the sign (https://")
+
+
+def test_a_right_port_gets_no_diagnosis() -> None:
+    assert check(find(RIGHT_PORTS, "lion", "plain")(), dtypes=["float32"]).diagnosis == []
