@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.formats import FORMATS
+from signopt.conformance.isolation.watchdog import call_within
+from signopt.conformance.protocol.errors import PortFailure, PortHung
 
-__all__ = ["Driver", "PortRaisedError", "PortWrongError", "as_port"]
+__all__ = ["PATIENCE", "Driver", "PortRaisedError", "PortWrongError", "as_port", "made"]
+
+PATIENCE = 20.0
+"""Seconds that a port may take for one call; half as long after each call that took longer, and three such in all."""
+_MOST_HANGS = 3
 
 Tensors = dict[str, np.ndarray[Any, Any]]
 
@@ -32,14 +39,29 @@ def as_port(target: Any) -> Any:
     return target() if isinstance(target, type) or not hasattr(target, "describe") else target
 
 
+def made(target: Any) -> Any:
+    """The same within :data:`PATIENCE`: PortHung where making it takes longer."""
+    return call_within(PATIENCE, as_port, target)
+
+
 class Driver:
     """A port behind guards. No exception of the port passes but as `PortRaisedError`."""
 
     def __init__(self, port: Any) -> None:
         self.port = port
+        self._hangs = 0
 
     def _call(self, method: str, *args: Any) -> Any:
-        return guarded(method, getattr(self.port, method, None), *args)
+        if self._hangs >= _MOST_HANGS:
+            raise PortWrongError(f"{method}() was not called: {_MOST_HANGS} calls before it never returned")
+        try:
+            return guarded(method, getattr(self.port, method, None), *args, seconds=self._seconds())
+        except PortHung as error:
+            self._hangs += 1
+            raise PortWrongError(f"{method}() {error}") from None
+
+    def _seconds(self) -> float:
+        return math.inf if getattr(self.port, "keeps_time", False) else PATIENCE * 0.5**self._hangs
 
     def describe(self) -> Any:
         """What the port returned, unchecked."""
@@ -81,14 +103,18 @@ class Driver:
         return None if returned is None else _checked("momentum", returned, like, same_dtype=False)
 
 
-def guarded(method: str, function: Callable[..., Any] | None, *args: Any) -> Any:
-    """Call foreign code with floating-point warnings off."""
+def guarded(method: str, function: Callable[..., Any] | None, *args: Any, seconds: float) -> Any:
+    """Call foreign code with floating-point warnings off; PortHung where it takes longer than ``seconds``."""
     if function is None:
         raise PortWrongError(f"the port has no method {method}()")
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return function(*args)
+            return call_within(seconds, function, *args)
+    except PortHung:
+        raise
+    except PortFailure as error:
+        raise PortWrongError(str(error)) from error
     # A port is foreign code: whatever it raises, even to leave the process, is a result of the check and not ours.
     except (Exception, SystemExit) as error:
         raise PortRaisedError(method, error) from error

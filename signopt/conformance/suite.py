@@ -9,7 +9,7 @@ from typing import Any
 from signopt.conformance import diagnosis
 from signopt.conformance.checks import PROFILES, REGISTRY, Check
 from signopt.conformance.declarations import Declaration, DeclarationError
-from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, as_port
+from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, made
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import EnoughError, NotApplicableError, Session
 
@@ -78,7 +78,7 @@ def check(
 def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
     """The port behind guards and what it says of itself; None, with the reason in the report, where that fails."""
     try:
-        driver = Driver(as_port(port))
+        driver = Driver(made(port))
         described = driver.describe()
         declared = Declaration.of(described)
     except (DeclarationError, PortRaisedError, PortWrongError) as error:

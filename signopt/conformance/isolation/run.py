@@ -12,14 +12,14 @@ from typing import Any
 from signopt.conformance.checks import REGISTRY
 from signopt.conformance.isolation.transport import Job, Pair, read_report, read_result
 from signopt.conformance.protocol.child import Child, Limits
-from signopt.conformance.protocol.errors import PortFailure
+from signopt.conformance.protocol.errors import PortFailure, PortTimeout
 from signopt.conformance.report import CheckResult, Failure, Report
 from signopt.conformance.suite import apply_deviations
 
 __all__ = ["DEFAULT_LIMITS", "check_isolated"]
 
-DEFAULT_LIMITS = Limits(message_seconds=60.0, total_seconds=600.0, memory_bytes=8 << 30, restarts=3)
-"""A minute for one check, ten for all of them, 8 GiB, and three children that may break down."""
+DEFAULT_LIMITS = Limits(message_seconds=60.0, total_seconds=600.0, memory_bytes=8 << 30, restarts=2)
+"""A minute for one check, half as long after each hang, ten in all; 8 GiB; two breakdowns to recover from."""
 
 _WORKER = (sys.executable, "-m", "signopt.conformance.isolation.worker")
 _START_SECONDS = 120.0
@@ -75,6 +75,7 @@ class _Run:
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment}
         self._report = Report(port=job.target, rule=job.rule or "", profile=job.profile, seed=job.seed)
         self._plan: list[Pair] = []
+        self._patience = limits.message_seconds
         self._deadline = time.monotonic() + limits.total_seconds
 
     def to_end(self) -> Report:
@@ -103,8 +104,9 @@ class _Run:
             message = json.loads(child.exchange(job.to_line(), self._seconds(_START_SECONDS)))
             while "end" not in message and "error" not in message:
                 self._take(message)
-                message = json.loads(child.receive(self._seconds(self._limits.message_seconds)))
+                message = json.loads(child.receive(self._seconds(self._patience)))
         except (PortFailure, ValueError) as failure:
+            self._patience /= 2 if isinstance(failure, PortTimeout) else 1
             return str(failure)
         finally:
             child.kill()

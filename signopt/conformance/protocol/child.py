@@ -34,7 +34,7 @@ class Limits:
     Attributes
     ----------
     message_seconds:
-        Seconds from a request to its complete reply.
+        Seconds from a request to its complete reply; half as many after each reply that took longer.
     total_seconds:
         Seconds of waiting for replies, over the whole check.
     line_bytes:
@@ -52,7 +52,7 @@ class Limits:
     line_bytes: int = 64 << 20
     memory_bytes: int = 8 << 30
     exit_seconds: float = 2.0
-    restarts: int = 3
+    restarts: int = 2
 
 
 class Child:

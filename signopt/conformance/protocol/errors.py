@@ -7,7 +7,7 @@ refusal.
 
 from __future__ import annotations
 
-__all__ = ["PortDied", "PortError", "PortFailure", "PortTimeout", "PortUnavailable", "ProtocolViolation"]
+__all__ = ["PortDied", "PortError", "PortFailure", "PortHung", "PortTimeout", "PortUnavailable", "ProtocolViolation"]
 
 
 class PortError(RuntimeError):
@@ -20,6 +20,10 @@ class PortFailure(RuntimeError):  # noqa: N818 (it is the port that failed)
 
 class PortDied(PortFailure):
     """The port's process ended in the middle of a conversation."""
+
+
+class PortHung(PortFailure):
+    """A call within this process did not return in time."""
 
 
 class PortTimeout(PortFailure):

@@ -10,14 +10,13 @@ from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
 from signopt.conformance.protocol.child import Limits
 
-LIMITS = Limits(message_seconds=2.0, total_seconds=20.0, memory_bytes=600 << 20, exit_seconds=0.5, restarts=1)
+LIMITS = Limits(message_seconds=4.0, total_seconds=40.0, memory_bytes=300 << 20, exit_seconds=0.5, restarts=1)
 
 
 @pytest.fixture(autouse=True)
 def _no_process_left(monkeypatch):
     mark = f"test-{os.getpid()}"
     monkeypatch.setattr(processes, "new_mark", lambda: mark)
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
     yield
     if Path("/proc/self").exists():
         assert list(processes._marked(mark)) == []
@@ -41,12 +40,12 @@ def test_what_is_right_passes(name):
 FAILING = {
     "HangsWhenMade": "could not run: no complete answer within",
     "HangsInDescribe": "could not run: no complete answer within",
-    "HangsInInit": "the port broke down: no complete answer within 2 s",
-    "HangsInStep": "the port broke down: no complete answer within 2 s",
-    "IgnoresTermination": "the port broke down: no complete answer within 2 s",
+    "HangsInInit": "the port broke down: no complete answer within",
+    "HangsInStep": "the port broke down: no complete answer within",
+    "IgnoresTermination": "the port broke down: no complete answer within",
     "Exits": "the port broke down: the port closed its stdout: it exited with code 3",
     "Segfaults": "ended by SIGSEGV",
-    "EatsMemory": "MiB of memory; 600 MiB are allowed",
+    "EatsMemory": "MiB of memory; 300 MiB are allowed",
     "ExitsPolitely": "step() raised SystemExit: 0",
     "Interrupts": "KeyboardInterrupt",
     "RecursesForEver": "RecursionError",
@@ -65,10 +64,10 @@ FAILING = {
 @pytest.mark.parametrize("name", FAILING)
 def test_what_is_wrong_fails_and_says_why(name):
     began = time.monotonic()
-    report = checked(name, limits=Limits(**{**vars(LIMITS), "total_seconds": 8.0}))
+    report = checked(name, limits=Limits(**{**vars(LIMITS), "total_seconds": 12.0}))
     assert report.verdict == "fail"
     assert any(FAILING[name] in message for message in messages(report)), messages(report)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("name", ["RaisesAtStepSeven", "KeepsState"])

@@ -1,0 +1,77 @@
+"""A time limit for a call within this process: what a port hung in is interrupted, where Python can interrupt
+it.
+
+The limit is an alarm signal, so it works in the main thread of a POSIX system and reaches Python code, sleeps
+and waits, but not a loop inside compiled code. ``signopt check`` uses a child process, which can always be
+ended.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from signopt.conformance.protocol.errors import PortHung
+
+__all__ = ["call_within"]
+
+Result = TypeVar("Result")
+_AGAIN_SECONDS = 1.0
+
+
+class _Alarm(BaseException):
+    """Not an Exception, so that a port that catches those does not catch this."""
+
+
+def call_within(seconds: float, function: Callable[..., Result], *args: object) -> Result:
+    """``function(*args)``.
+
+    Raises
+    ------
+    PortHung
+        If it has not returned after ``seconds``. Outside the main thread there is no limit.
+    """
+    try:
+        with _alarm(seconds):
+            return function(*args)
+    except _Alarm:
+        raise PortHung(f"did not return within {seconds:g} s") from None
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise _Alarm after ``seconds``; an alarm that was set before, by a test runner say, goes on afterwards."""
+    if (
+        seconds == math.inf
+        or not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+    began = time.monotonic()
+    before, repeat = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < before <= seconds:
+        yield
+        return
+    armed = True
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        if armed:
+            raise _Alarm
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+        yield
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if before:
+            signal.setitimer(signal.ITIMER_REAL, max(before - (time.monotonic() - began), 1e-3), repeat)

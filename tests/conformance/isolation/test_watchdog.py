@@ -1,0 +1,70 @@
+"""Calls within this process are interrupted, and alarms of others survive."""
+
+import signal
+import threading
+import time
+
+import hostile_ports
+import pytest
+
+from signopt.conformance import check, driver
+from signopt.conformance.isolation.watchdog import call_within
+from signopt.conformance.protocol.errors import PortHung
+
+
+def spin():
+    while True:
+        try:
+            time.sleep(0.001)
+        except Exception:
+            continue
+
+
+@pytest.mark.parametrize("hang", [spin, lambda: time.sleep(100), lambda: threading.Event().wait()])
+def test_a_call_that_hangs_is_interrupted(hang):
+    began = time.monotonic()
+    with pytest.raises(PortHung, match=r"did not return within 0\.2 s"):
+        call_within(0.2, hang)
+    assert time.monotonic() - began < 2
+
+
+def test_a_call_that_returns_or_raises_does_so():
+    assert call_within(5, divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        call_within(5, divmod, 7, 0)
+    time.sleep(0.05)
+
+
+def test_an_alarm_of_the_test_runner_survives():
+    rung = []
+    handler = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    before = signal.setitimer(signal.ITIMER_REAL, 0.4)
+    try:
+        with pytest.raises(PortHung):
+            call_within(0.1, time.sleep, 100)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.3
+        deadline = time.monotonic() + 2
+        while not rung and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert rung
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+def test_another_thread_has_no_limit():
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(call_within(0.01, time.sleep, 0.1)))
+    thread.start()
+    thread.join()
+    assert ended == [None]
+
+
+@pytest.mark.parametrize("name", ["HangsWhenMade", "HangsInDescribe", "HangsInInit", "HangsInStep"])
+def test_check_in_this_process_fails_a_port_that_hangs(name, monkeypatch):
+    monkeypatch.setattr(driver, "PATIENCE", 0.4)
+    began = time.monotonic()
+    report = check(getattr(hostile_ports, name), "core")
+    assert report.verdict == "fail"
+    assert any("did not return within" in text for text in [*report.errors, *(f.message for f in report.failures)])
+    assert time.monotonic() - began < 10
