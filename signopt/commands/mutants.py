@@ -1,0 +1,39 @@
+"""``signopt mutants``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from signopt.cli import FAILED, PASSED
+from signopt.conformance.mutants.matrix import Row, kill_matrix
+from signopt.conformance.mutants.picture import matrix_picture
+
+__all__ = ["run"]
+
+_RULES = ("lion", "signum", "tiger")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the suite against its own mutants and right ports; print the kill matrix, and write it where asked to."""
+    matrix = kill_matrix(
+        [options.rule] if options.rule else _RULES,
+        profile=options.profile,
+        dtypes=options.dtype or ("float32", "float64"),
+        seeds=range(options.seeds),
+        only=lambda variant: options.only in variant.id,
+        progress=_progress,
+    )
+    if options.json:
+        Path(options.json).write_text(json.dumps(matrix.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if options.picture:
+        Path(options.picture).write_text(matrix_picture(matrix), encoding="utf-8")
+    print(matrix.text())
+    return FAILED if matrix.survivors or matrix.accused else PASSED
+
+
+def _progress(row: Row) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{row.variant.rule} {row.variant.id:40}", end="", file=sys.stderr, flush=True)
