@@ -1,0 +1,118 @@
+"""Build translated kernels with gcc and run them on the host."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .ptx import Kernel, parse
+from .translate import has_barrier, translate
+
+__all__ = ["DeviceFault", "HostKernel", "build"]
+
+FAULTS = {
+    1: "illegal memory access",
+    2: "misaligned address",
+    3: "trap",
+    4: "shared memory access out of range",
+}
+
+_FLAGS = "-std=gnu11 -O1 -w -fPIC -shared -fno-strict-aliasing -fwrapv -ffp-contract=off -U_FORTIFY_SOURCE".split()
+_FLAGS.append("-fexcess-precision=16")
+
+_ENTRY = """
+int {name}(const uint32_t *grid, const uint32_t *block, char *const *params, uint64_t shared, const uint64_t *memory,
+           uint64_t count, uint64_t order, uint64_t *address) {{
+    return launch_kernel(body_{name}, {barrier}, grid, block, params, shared, memory, count, order, address);
+}}
+"""
+
+
+class DeviceFault(Exception):
+    """A kernel did what a device would stop it for; ``kind`` is one of the keys of :data:`FAULTS`."""
+
+    def __init__(self, kernel: str, kind: int, address: int) -> None:
+        super().__init__(f"{kernel}: {FAULTS[kind]} at {address:#x}")
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class HostKernel:
+    """One kernel, ready to run on host memory."""
+
+    kernel: Kernel
+    _entry: object
+
+    def launch(
+        self,
+        grid: Sequence[int],
+        block: Sequence[int],
+        arguments: Sequence[int],
+        *,
+        dynamic_shared: int = 0,
+        memory: np.ndarray,
+        order: int = 0,
+    ) -> None:
+        """Run every thread of every block, one after another.
+
+        Parameters
+        ----------
+        grid, block : sequence of three int
+            As for a CUDA launch.
+        arguments : sequence of int
+            Addresses of the arguments' bytes.
+        dynamic_shared : int, default 0
+            Bytes of dynamic shared memory per block.
+        memory : uint64 array of shape (n, 2)
+            Begin and end addresses of the device memory that exists, ascending.
+        order : int, default 0
+            0 runs threads in rising order, 1 in falling order, and any other number in a permutation of its own.
+
+        Raises
+        ------
+        DeviceFault
+            For an access outside of ``memory`` or of shared memory, a misaligned one, or a trap.
+        """
+        address = ctypes.c_uint64()
+        result = self._entry(  # type: ignore[operator]
+            (ctypes.c_uint32 * 3)(*grid),
+            (ctypes.c_uint32 * 3)(*block),
+            (ctypes.c_void_p * max(1, len(arguments)))(*arguments),
+            ctypes.c_uint64(-(-self.kernel.shared_size // 16) * 16 + dynamic_shared),
+            memory.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_uint64(len(memory)),
+            ctypes.c_uint64(order),
+            ctypes.byref(address),
+        )
+        if result:
+            raise DeviceFault(self.kernel.name, result, address.value)
+
+
+@functools.cache
+def build(ptx: bytes) -> dict[str, HostKernel]:
+    """Translate and compile all kernels of a PTX module; the same text is compiled once.
+
+    Raises
+    ------
+    UnsupportedPTX
+        If the text uses what the harness does not model.
+    subprocess.CalledProcessError
+        If gcc does not accept the translation, which is a bug of the harness.
+    """
+    kernels = parse(ptx.rstrip(b"\0").decode())
+    source = (Path(__file__).parent / "prelude.h").read_text()
+    for kernel in kernels:
+        source += translate(kernel) + _ENTRY.format(name=kernel.name, barrier=int(has_barrier(kernel)))
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "kernels.so")
+        Path(folder, "kernels.c").write_text(source)
+        subprocess.run(["gcc", *_FLAGS, "-o", library, Path(folder, "kernels.c"), "-lm"], check=True)
+        loaded = ctypes.CDLL(str(library))
+    return {kernel.name: HostKernel(kernel, getattr(loaded, kernel.name)) for kernel in kernels}
