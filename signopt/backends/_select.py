@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+import array_api_compat
 import numpy as np
 
 from signopt._namespace import Array
@@ -14,7 +15,7 @@ from signopt.backends.portable import PortableBackend
 
 __all__ = ["BACKENDS", "select"]
 
-BACKENDS = ("auto", "portable", "numpy", "numba")
+BACKENDS = ("auto", "portable", "numpy", "numba", "cupy")
 """The names that ``backend=`` takes."""
 
 
@@ -33,8 +34,11 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
     on_numpy = all(isinstance(param, np.ndarray) for param in params)
-    if backend == "portable" or (backend == "auto" and not on_numpy):
+    on_cupy = array_api_compat.is_cupy_array(params[0])
+    if backend == "portable" or (backend == "auto" and not (on_numpy or on_cupy)):
         return PortableBackend
+    if backend == "cupy" or (backend == "auto" and on_cupy):
+        return _cupy_backend(on_cupy)
     if not on_numpy:
         raise TypeError(f"backend {backend!r} serves NumPy arrays only; use backend='auto'")
     if backend == "numpy" or (backend == "auto" and find_spec("numba") is None):
@@ -48,3 +52,13 @@ def _numba_backend() -> type[Backend]:
     from signopt.backends.numba import NumbaBackend
 
     return NumbaBackend
+
+
+def _cupy_backend(on_cupy: bool) -> type[Backend]:
+    if find_spec("cupy") is None:
+        raise ModuleNotFoundError("backend 'cupy' needs CuPy: pip install 'signopt[cupy]'")
+    if not on_cupy:
+        raise TypeError("backend 'cupy' serves CuPy arrays only; use backend='auto'")
+    from signopt.backends.cupy import CupyBackend
+
+    return CupyBackend

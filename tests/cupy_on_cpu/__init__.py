@@ -10,10 +10,18 @@ import tempfile
 from importlib.metadata import version
 
 from .device import HostDevice, Launch
-from .ptx import UnsupportedPTX
-from .seam import VanishedEntryPoint, replace_entry_points
+from .ptx import UnsupportedPTXError
+from .seam import VanishedEntryPointError, replace_entry_points
 
-__all__ = ["TESTED_CUPY", "HostDevice", "Launch", "UnsupportedPTX", "VanishedEntryPoint", "install", "why_not"]
+__all__ = [
+    "TESTED_CUPY",
+    "HostDevice",
+    "Launch",
+    "UnsupportedPTXError",
+    "VanishedEntryPointError",
+    "install",
+    "why_not",
+]
 
 TESTED_CUPY = ("14.2.0",)
 """The CuPy versions whose private entry points this harness was written against."""
@@ -41,7 +49,7 @@ def install() -> HostDevice:
     ------
     RuntimeError
         Where :func:`why_not` gives a reason.
-    VanishedEntryPoint
+    VanishedEntryPointError
         If an entry point is missing or has another signature than the harness understands.
     """
     if _installed:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .runner import DeviceFault, HostKernel, build
+from .runner import DeviceFaultError, HostKernel, build
 
 __all__ = ["HostDevice", "Launch"]
 
@@ -25,6 +25,9 @@ ILLEGAL_ADDRESS, MISALIGNED_ADDRESS, LAUNCH_FAILED = 700, 716, 719
 CAPTURE_UNSUPPORTED = 900
 NOT_FOUND = 500
 _FAULT_CODES = {1: ILLEGAL_ADDRESS, 2: MISALIGNED_ADDRESS, 3: LAUNCH_FAILED, 4: LAUNCH_FAILED}
+
+_ATTRIBUTES = {1: 1024, 2: 1024, 3: 1024, 4: 64, 5: 2**31 - 1, 6: 65535, 7: 65535, 8: 49152, 10: 32, 16: 80, 39: 2048}
+_ATTRIBUTES.update({88: 0, 115: 0})
 
 _libc = ctypes.CDLL(None)
 _libc.aligned_alloc.restype = ctypes.c_void_p
@@ -166,11 +169,7 @@ class HostDevice:
         self._current = device
 
     def _attribute(self, attribute: int, _: int) -> int:
-        known = {
-            **{75: self.capability[0], 76: self.capability[1], 16: 80, 10: 32, 39: 2048},
-            **{1: 1024, 2: 1024, 3: 1024, 4: 64, 5: 2**31 - 1, 6: 65535, 7: 65535, 8: 49152, 88: 0, 115: 0},
-        }
-        return known[attribute]
+        return {75: self.capability[0], 76: self.capability[1], **_ATTRIBUTES}[attribute]
 
     def _pointer_attributes(self, pointer: int) -> Any:
         for address, allocation in self._memory.items():
@@ -283,8 +282,7 @@ class HostDevice:
         parameters = host_kernel.kernel.parameters
         pointers = (ctypes.c_void_p * len(parameters)).from_address(arguments) if parameters else []
         values = tuple(
-            ctypes.string_at(pointer, parameter.size)
-            for pointer, parameter in zip(pointers, parameters, strict=True)
+            ctypes.string_at(pointer, parameter.size) for pointer, parameter in zip(pointers, parameters, strict=True)
         )
         launch = Launch(host_kernel.kernel.name, grid, block, stream, values)  # type: ignore[arg-type]
         self.launches.append(launch)
@@ -301,7 +299,7 @@ class HostDevice:
                 memory=self._ranges(),
                 order=self.order,
             )
-        except DeviceFault as fault:
+        except DeviceFaultError as fault:
             raise self._driver_error(_FAULT_CODES[fault.kind], str(fault)) from fault
 
     def _ranges(self) -> np.ndarray:

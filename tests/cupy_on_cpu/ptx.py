@@ -1,7 +1,7 @@
 """Read the PTX text that NVRTC emits: kernels, their parameters, registers and instructions.
 
 Only the part of PTX that a kernel of one compilation unit needs. Device functions, local memory and anything else that
-is not understood raise :class:`UnsupportedPTX`, so that a kernel never runs with an instruction left out.
+is not understood raise :class:`UnsupportedPTXError`, so that a kernel never runs with an instruction left out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Instruction", "Kernel", "Label", "Parameter", "SharedArray", "UnsupportedPTX", "parse", "width_of"]
+__all__ = ["Instruction", "Kernel", "Label", "Parameter", "SharedArray", "UnsupportedPTXError", "parse", "width_of"]
 
 
-class UnsupportedPTX(Exception):
+class UnsupportedPTXError(Exception):
     """The text uses a part of PTX that this harness does not model."""
 
 
@@ -93,7 +93,7 @@ def width_of(ptx_type: str) -> int:
         return 1
     digits = re.sub(r"\D", "", ptx_type.removeprefix("bf").removeprefix("f"))
     if not digits:
-        raise UnsupportedPTX(f"type {ptx_type!r}")
+        raise UnsupportedPTXError(f"type {ptx_type!r}")
     return int(digits)
 
 
@@ -102,12 +102,12 @@ def parse(text: str) -> list[Kernel]:
 
     Raises
     ------
-    UnsupportedPTX
+    UnsupportedPTXError
         For device functions, local or constant memory, and declarations that are not understood.
     """
     text = re.sub(r"/\*.*?\*/", "", re.sub(r"//[^\n]*", "", text), flags=re.S)
     if found := _UNMODELLED.search(text):
-        raise UnsupportedPTX(f"{found[0]} in the module")
+        raise UnsupportedPTXError(f"{found[0]} in the module")
     dynamic = tuple(re.findall(r"\.extern\s+\.shared\s[^;]*?([\w$]+)\[\]\s*;", text))
     kernels = []
     for entry in _ENTRY.finditer(text):
@@ -115,7 +115,7 @@ def parse(text: str) -> list[Kernel]:
         _read_body(kernel, text[entry.end() : _closing_brace(text, entry.end())])
         kernels.append(kernel)
     if not kernels:
-        raise UnsupportedPTX("the module has no .entry")
+        raise UnsupportedPTXError("the module has no .entry")
     return kernels
 
 
@@ -137,13 +137,13 @@ def _closing_brace(text: str, start: int) -> int:
         depth += (text[index] == "{") - (text[index] == "}")
         if depth == 0:
             return index
-    raise UnsupportedPTX("a kernel without a closing brace")
+    raise UnsupportedPTXError("a kernel without a closing brace")
 
 
 def _parameter(text: str) -> Parameter:
     match = _PARAMETER.match(" ".join(text.split()))
     if not match:
-        raise UnsupportedPTX(f"parameter {text!r}")
+        raise UnsupportedPTXError(f"parameter {text!r}")
     return Parameter(match[2], width_of(match[1]) // 8 * int(match[3] or 1))
 
 
@@ -162,7 +162,7 @@ def _statements(body: str) -> Iterator[str]:
             continue
         start = index + 1
     if body[start:].strip():
-        raise UnsupportedPTX(f"unfinished statement {body[start:].strip()!r}")
+        raise UnsupportedPTXError(f"unfinished statement {body[start:].strip()!r}")
 
 
 def _read_body(kernel: Kernel, body: str) -> None:
@@ -204,7 +204,7 @@ def _declare_shared(kernel: Kernel, match: re.Match[str]) -> None:
 def _instruction(statement: str, scopes: list[dict[str, str]]) -> Instruction:
     match = _INSTRUCTION.match(statement)
     if not match:
-        raise UnsupportedPTX(f"statement {statement!r}")
+        raise UnsupportedPTXError(f"statement {statement!r}")
 
     def resolve(name: re.Match[str]) -> str:
         return next((scope[name[0]] for scope in reversed(scopes) if name[0] in scope), name[0])

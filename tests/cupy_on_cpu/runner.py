@@ -15,7 +15,7 @@ import numpy as np
 from .ptx import Kernel, parse
 from .translate import has_barrier, translate
 
-__all__ = ["DeviceFault", "HostKernel", "build"]
+__all__ = ["DeviceFaultError", "HostKernel", "build"]
 
 FAULTS = {
     1: "illegal memory access",
@@ -24,8 +24,8 @@ FAULTS = {
     4: "shared memory access out of range",
 }
 
-_FLAGS = "-std=gnu11 -O1 -w -fPIC -shared -fno-strict-aliasing -fwrapv -ffp-contract=off -U_FORTIFY_SOURCE".split()
-_FLAGS.append("-fexcess-precision=16")
+_FLAGS = ["-std=gnu11", "-O1", "-w", "-fPIC", "-shared", "-U_FORTIFY_SOURCE"]
+_EXACT = ["-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-fexcess-precision=16"]
 
 _ENTRY = """
 int {name}(const uint32_t *grid, const uint32_t *block, char *const *params, uint64_t shared, const uint64_t *memory,
@@ -35,7 +35,7 @@ int {name}(const uint32_t *grid, const uint32_t *block, char *const *params, uin
 """
 
 
-class DeviceFault(Exception):
+class DeviceFaultError(Exception):
     """A kernel did what a device would stop it for; ``kind`` is one of the keys of :data:`FAULTS`."""
 
     def __init__(self, kernel: str, kind: int, address: int) -> None:
@@ -77,7 +77,7 @@ class HostKernel:
 
         Raises
         ------
-        DeviceFault
+        DeviceFaultError
             For an access outside of ``memory`` or of shared memory, a misaligned one, or a trap.
         """
         address = ctypes.c_uint64()
@@ -92,7 +92,7 @@ class HostKernel:
             ctypes.byref(address),
         )
         if result:
-            raise DeviceFault(self.kernel.name, result, address.value)
+            raise DeviceFaultError(self.kernel.name, result, address.value)
 
 
 @functools.cache
@@ -101,7 +101,7 @@ def build(ptx: bytes) -> dict[str, HostKernel]:
 
     Raises
     ------
-    UnsupportedPTX
+    UnsupportedPTXError
         If the text uses what the harness does not model.
     subprocess.CalledProcessError
         If gcc does not accept the translation, which is a bug of the harness.
@@ -113,6 +113,6 @@ def build(ptx: bytes) -> dict[str, HostKernel]:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, "kernels.so")
         Path(folder, "kernels.c").write_text(source)
-        subprocess.run(["gcc", *_FLAGS, "-o", library, Path(folder, "kernels.c"), "-lm"], check=True)
+        subprocess.run(["gcc", *_FLAGS, *_EXACT, "-o", library, Path(folder, "kernels.c"), "-lm"], check=True)
         loaded = ctypes.CDLL(str(library))
     return {kernel.name: HostKernel(kernel, getattr(loaded, kernel.name)) for kernel in kernels}

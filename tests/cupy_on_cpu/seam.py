@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["VanishedEntryPoint", "replace_entry_points"]
+__all__ = ["VanishedEntryPointError", "replace_entry_points"]
 
 _FORMATS = {
     "intptr_t": "n",
@@ -56,7 +56,7 @@ _api.Py_IncRef.restype = None
 _api.Py_IncRef.argtypes = [ctypes.py_object]
 
 
-class VanishedEntryPoint(RuntimeError):
+class VanishedEntryPointError(RuntimeError):
     """This CuPy lacks an entry point that the harness replaces, or gives it a signature that is not understood."""
 
 
@@ -112,7 +112,7 @@ def replace_entry_points(module: ModuleType, handlers: dict[str, Handler]) -> li
 
     Raises
     ------
-    VanishedEntryPoint
+    VanishedEntryPointError
         If a handler has no entry point, or one whose signature is not understood.
     """
     capsules: dict[str, Any] = module.__pyx_capi__  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def replace_entry_points(module: ModuleType, handlers: dict[str, Handler]) -> li
     for name in handlers:
         if name not in points or not points[name].understood:
             seen = points[name].signature if name in points else "nothing"
-            raise VanishedEntryPoint(f"{module.__name__}.{name}: found {seen}; port the harness to this CuPy")
+            raise VanishedEntryPointError(f"{module.__name__}.{name}: found {seen}; port the harness to this CuPy")
     replaced = [point for point in points.values() if point.understood]
     library = _compile(_HEADER + "".join(point.source() for point in replaced))
     for point in replaced:

@@ -2,7 +2,7 @@
 
 Registers become unsigned integers of their declared width that hold bits; each instruction reads them as the type that
 it names and writes bits back. An instruction, modifier or operand that is not listed here raises
-:class:`~cupy_on_cpu.ptx.UnsupportedPTX`.
+:class:`~cupy_on_cpu.ptx.UnsupportedPTXError`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from .ptx import Instruction, Kernel, Label, UnsupportedPTX, split_operands, width_of
+from .ptx import Instruction, Kernel, Label, UnsupportedPTXError, split_operands, width_of
 
 __all__ = ["has_barrier", "translate"]
 
@@ -57,7 +57,7 @@ def _register_name(register: str) -> str:
 def _only(instruction: Instruction, allowed: Collection[str]) -> None:
     strangers = [modifier for modifier in instruction.modifiers[:-1] if modifier not in allowed]
     if strangers:
-        raise UnsupportedPTX(f"modifier {strangers} of {instruction.text!r}")
+        raise UnsupportedPTXError(f"modifier {strangers} of {instruction.text!r}")
 
 
 _Handler = Callable[["_Translator", Instruction], str]
@@ -95,7 +95,7 @@ class _Translator:
             return f"{_register_name(item.name)}:;"
         handler = _HANDLERS.get(item.opcode)
         if handler is None:
-            raise UnsupportedPTX(f"instruction {item.text!r}")
+            raise UnsupportedPTXError(f"instruction {item.text!r}")
         statement = handler(self, item)
         if not item.guard:
             return f"{{ {statement} }}"
@@ -122,14 +122,14 @@ class _Translator:
             return f"0x{match[2]}ull"
         if match := re.fullmatch(r"(-?(?:0x[0-9a-fA-F]+|\d+))U?", operand):
             return f"(uint{width}_t)({match[1]}{'u' if match[1].startswith('0x') else ''}ll)"
-        raise UnsupportedPTX(f"operand {operand!r}")
+        raise UnsupportedPTXError(f"operand {operand!r}")
 
     def write(self, register: str, kind: str, value: str) -> str:
         """Assign the C expression ``value`` of PTX type ``kind``; signed values extend into a wider register."""
         if register == "_":
             return ""
         if register not in self.kernel.registers:
-            raise UnsupportedPTX(f"destination {register!r}")
+            raise UnsupportedPTXError(f"destination {register!r}")
         if kind == "pred":
             return f"{_register_name(register)} = ({value}) & 1;"
         if kind in _FLOATS:
@@ -140,7 +140,7 @@ class _Translator:
         """A C pointer to ``size`` bytes that ``operand`` names, checked where it is memory of the device."""
         match = re.fullmatch(r"\[\s*([%\w$.]+)\s*(?:\+\s*(-?\d+))?\s*\]", operand)
         if not match:
-            raise UnsupportedPTX(f"address {operand!r}")
+            raise UnsupportedPTXError(f"address {operand!r}")
         base, offset = match[1], int(match[2] or 0)
         if "param" in instruction.modifiers:
             return f"(launch->params[{self.parameters[base]}] + {offset})"
@@ -167,7 +167,7 @@ def _trap(_: _Translator, instruction: Instruction) -> str:
 @_handles("bar", "barrier")
 def _barrier(_: _Translator, instruction: Instruction) -> str:
     if instruction.modifiers[0] != "sync" or instruction.operands != ("0",):
-        raise UnsupportedPTX(f"barrier {instruction.text!r}")
+        raise UnsupportedPTXError(f"barrier {instruction.text!r}")
     return "barrier();"
 
 
@@ -213,7 +213,7 @@ def _move(self: _Translator, instruction: Instruction) -> str:
 @_handles("cvta")
 def _convert_address(self: _Translator, instruction: Instruction) -> str:
     if "global" not in instruction.modifiers:
-        raise UnsupportedPTX(f"address space of {instruction.text!r}")
+        raise UnsupportedPTXError(f"address space of {instruction.text!r}")
     return self.write(instruction.operands[0], "u64", self.read(instruction.operands[1], "u64"))
 
 
@@ -233,7 +233,7 @@ def _add_multiply(self: _Translator, instruction: Instruction) -> str:
         return _integer_arithmetic(self, instruction)
     _only(instruction, ("rn", "ftz"))
     if instruction.type == "bf16" or instruction.opcode == "mad":
-        raise UnsupportedPTX(f"instruction {instruction.text!r}")
+        raise UnsupportedPTXError(f"instruction {instruction.text!r}")
     a, b = _arithmetic_operands(self, instruction)
     symbol = {"add": "+", "sub": "-", "mul": "*"}[instruction.opcode]
     return _arithmetic_result(self, instruction, f"({c_type(instruction.type)})({a} {symbol} {b})")
@@ -261,11 +261,9 @@ def _integer_arithmetic(self: _Translator, instruction: Instruction) -> str:
 def _fused(self: _Translator, instruction: Instruction) -> str:
     _only(instruction, ("rn", "ftz"))
     if instruction.type not in ("f32", "f64"):
-        raise UnsupportedPTX(f"instruction {instruction.text!r}")
+        raise UnsupportedPTXError(f"instruction {instruction.text!r}")
     function = "fmaf" if instruction.type == "f32" else "fma"
-    return _arithmetic_result(
-        self, instruction, f"{function}({', '.join(_arithmetic_operands(self, instruction))})"
-    )
+    return _arithmetic_result(self, instruction, f"{function}({', '.join(_arithmetic_operands(self, instruction))})")
 
 
 @_handles("div", "rem")
@@ -293,7 +291,7 @@ def _reciprocal(self: _Translator, instruction: Instruction) -> str:
 def _correctly_rounded(self: _Translator, instruction: Instruction) -> list[str]:
     _only(instruction, ("rn", "ftz"))
     if "rn" not in instruction.modifiers or instruction.type not in ("f32", "f64"):
-        raise UnsupportedPTX(f"no rounding is promised by {instruction.text!r}")
+        raise UnsupportedPTXError(f"no rounding is promised by {instruction.text!r}")
     return _arithmetic_operands(self, instruction)
 
 
@@ -362,7 +360,7 @@ def _relation(relation: str, a: str, b: str, *, floating: bool) -> str:
         return f"{unordered} || !({a} {_NEGATED[relation]} {b})"
     if relation in ("num", "nan"):
         return unordered if relation == "nan" else f"!{unordered}"
-    raise UnsupportedPTX(f"comparison {relation!r}")
+    raise UnsupportedPTXError(f"comparison {relation!r}")
 
 
 @_handles("selp")
@@ -401,15 +399,13 @@ def _count_bits(self: _Translator, instruction: Instruction) -> str:
     width, value = width_of(instruction.type), self.read(instruction.operands[1], instruction.type)
     if instruction.opcode == "popc":
         return self.write(instruction.operands[0], "u32", f"__builtin_popcountll({value})")
-    return self.write(
-        instruction.operands[0], "u32", f"{value} ? __builtin_clzll({value}) - {64 - width} : {width}"
-    )
+    return self.write(instruction.operands[0], "u32", f"{value} ? __builtin_clzll({value}) - {64 - width} : {width}")
 
 
 @_handles("prmt")
 def _permute_bytes(self: _Translator, instruction: Instruction) -> str:
     if instruction.modifiers != ("b32",):
-        raise UnsupportedPTX(f"mode of {instruction.text!r}")
+        raise UnsupportedPTXError(f"mode of {instruction.text!r}")
     values = ", ".join(self.read(operand, "b32") for operand in instruction.operands[1:])
     return self.write(instruction.operands[0], "b32", f"permuted_bytes({values})")
 
@@ -427,7 +423,7 @@ def _convert(self: _Translator, instruction: Instruction) -> str:
     elif source in _FLOATS:
         return self.write(instruction.operands[0], to, _float_to_integer(value, rounding, to))
     elif to == "bf16" or (to == "f16" and width_of(source) == 64):
-        raise UnsupportedPTX(f"conversion {instruction.text!r}")
+        raise UnsupportedPTXError(f"conversion {instruction.text!r}")
     if "ftz" in instruction.modifiers and to == "f32":
         value = f"flushed({value})"
     return self.write(instruction.operands[0], to, f"({c_type(to)})({value})")
@@ -437,7 +433,7 @@ def _round_float(value: str, rounding: str, *, same: bool) -> str:
     functions = {"rni": "rint", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}
     if rounding in functions:
         if not same:
-            raise UnsupportedPTX(f"rounding {rounding} into another float type")
+            raise UnsupportedPTXError(f"rounding {rounding} into another float type")
         return f"{functions[rounding]}({value})"
     return value
 
@@ -447,7 +443,7 @@ def _float_to_integer(value: str, rounding: str, to: str) -> str:
     function = {"rni": "rint", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}.get(rounding)
     width = width_of(to)
     if function is None or width > 32:
-        raise UnsupportedPTX(f"conversion from a float to {to} with rounding {rounding!r}")
+        raise UnsupportedPTXError(f"conversion from a float to {to} with rounding {rounding!r}")
     low, high = (-(2.0 ** (width - 1)), 2.0 ** (width - 1) - 1) if to[0] == "s" else (0.0, 2.0**width - 1)
     rounded = f"{function}((double){value})"
     return f"{value} != {value} ? 0 : fmin(fmax({rounded}, {low!r}), {high!r})"

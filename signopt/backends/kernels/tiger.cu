@@ -1,0 +1,216 @@
+// Tiger in three launches: sums of squares of the parameters and counts of NaN in the gradients, lane by lane; the lanes
+// folded into a few sums; the update, in which every thread finishes the sums that it needs.
+//
+//   m = b1·m + b2·g;  p -= r·(sign(m) + wd·p);  r = lr·RMS(p) or lr/2;  NaN in g: p = (p - c)·s + c and m stays
+//
+// The order in which squares are added depends on shapes alone.
+
+#include "elements.cuh"
+
+constexpr int READ_PACK = 16 / sizeof(param_t);
+
+// A sum in float64. Where the result is rounded to float32 that is accurate enough; where it is float64 itself, the
+// rounding errors are summed beside it.
+template <class C> struct Sum {
+    double value = 0;
+    __device__ __forceinline__ void include(double x) { value = add(value, x); }
+    __device__ __forceinline__ double total() const { return value; }
+};
+template <> struct Sum<double> {
+    double value = 0, lost = 0;
+    __device__ __forceinline__ void include(double x) {
+        const double sum = add(value, x), rounded = sub(sum, value);
+        lost = add(lost, add(sub(value, sub(sum, rounded)), sub(x, rounded)));
+        value = sum;
+    }
+    // `lost` is NaN once the sum is infinite.
+    __device__ __forceinline__ double total() const { return lost == lost ? add(value, lost) : value; }
+};
+
+// One reduction: `rows` sums over `width` elements each. A sum is first taken in `lanes` lanes, lane l over the packs
+// l, l + lanes, ..., and then in `folds` folds, fold f over the lanes f, f + folds, ...
+struct Reduction {
+    param_t *param;         // null for the gradient
+    long long grad;         // index into the table of gradients
+    long long rows, width;
+    Divisor lanes;
+    long long first_lane, first_lane_block;
+    Divisor folds;
+    long long first_fold, first_fold_block;
+    long long squares;       // 1: sum of squares, 0: number of NaN
+    long long layout, rank;  // as in Tensor
+};
+
+// Reads the parameter or, where there is none, the gradient.
+struct Reader {
+    Place start;
+    const Axis *axes;  // null where contiguous
+    int rank;
+
+    __device__ __forceinline__ const param_t *at(long long i) const {
+        if (axes == nullptr) return global((start.param != nullptr ? start.param : start.grad) + i);
+        const Place place = element(start, axes, rank, i);
+        return global(start.param != nullptr ? place.param : place.grad);
+    }
+
+    __device__ __forceinline__ double term(param_t element, bool squares) const {
+        const double x = widen(element);
+        return squares ? mul(x, x) : x == x ? 0.0 : 1.0;
+    }
+
+    __device__ __forceinline__ void include_pack(Sum<compute_t> &sum, long long i, bool squares) const {
+        const auto pack = *reinterpret_cast<const Pack<param_t, READ_PACK> *>(at(i));
+#pragma unroll
+        for (int j = 0; j < READ_PACK; j++) sum.include(term(pack.at[j], squares));
+    }
+
+    __device__ __forceinline__ void include(Sum<compute_t> &sum, long long i, long long end, bool squares) const {
+#pragma unroll 1
+        for (; i < end; i++) sum.include(term(*at(i), squares));
+    }
+};
+
+__device__ __forceinline__ void sum_lane(const Reduction &work, const Reader &reader, double *lanes) {
+    const long long lane = (blockIdx.x - work.first_lane_block) * THREADS + threadIdx.x;
+    if (lane >= work.rows * work.lanes.value) return;
+    const long long row = work.lanes.quotient(lane), begin = row * work.width, end = begin + work.width;
+    const long long stride = work.lanes.value * READ_PACK;
+    long long i = begin + (lane - row * work.lanes.value) * READ_PACK;
+    Sum<compute_t> sum;
+    if (reader.axes == nullptr && aligned(reader.at(i))) {
+#pragma unroll 4
+        for (; i + READ_PACK <= end; i += stride) reader.include_pack(sum, i, work.squares);
+    }
+#pragma unroll 1
+    for (; i < end; i += stride) reader.include(sum, i, i + READ_PACK < end ? i + READ_PACK : end, work.squares);
+    lanes[work.first_lane + lane] = sum.total();
+}
+
+__device__ __forceinline__ Place source(const Reduction &work, const unsigned long long *grads) {
+    return {work.param, nullptr, work.param != nullptr ? nullptr : (const param_t *)grads[work.grad]};
+}
+
+KERNEL signopt_tiger_lanes(const Reduction *reductions, const unsigned long long *grads, const int *owners,
+                           const Axis *, double *lanes) {
+    const Reduction work = reductions[owners[blockIdx.x]];
+    sum_lane(work, Reader{source(work, grads), nullptr, 0}, lanes);
+}
+
+KERNEL signopt_tiger_lanes_strided(const Reduction *reductions, const unsigned long long *grads, const int *owners,
+                                   const Axis *layouts, double *lanes) {
+    const Reduction work = reductions[owners[blockIdx.x]];
+    sum_lane(work, Reader{source(work, grads), layouts + work.layout, (int)work.rank}, lanes);
+}
+
+__device__ __forceinline__ double root_mean_square(double squares, long long count) {
+    compute_t rounded;
+    narrow(__dsqrt_rn(__ddiv_rn(squares, (double)count)), rounded);
+    return rounded;
+}
+
+// A fold that is the whole sum of squares is stored as the RMS that it gives.
+KERNEL signopt_tiger_folds(const Reduction *reductions, const int *owners, const double *lanes, double *folds) {
+    const Reduction work = reductions[owners[blockIdx.x]];
+    const long long fold = (blockIdx.x - work.first_fold_block) * THREADS + threadIdx.x;
+    if (fold >= work.rows * work.folds.value) return;
+    const long long row = work.folds.quotient(fold);
+    const double *lane = lanes + work.first_lane + row * work.lanes.value;
+    Sum<compute_t> sum;
+#pragma unroll 8
+    for (long long i = fold - row * work.folds.value; i < work.lanes.value; i += work.folds.value) sum.include(lane[i]);
+    const bool finished = work.squares && work.folds.value == 1;
+    folds[work.first_fold + fold] = finished ? root_mean_square(sum.total(), work.width) : sum.total();
+}
+
+struct TigerTensor {
+    Tensor tensor;
+    long long nan_fold, nan_folds;
+    long long rms_fold, rms_folds;  // rms_folds = 0: the rate is lr/2
+    Divisor width;                  // elements that share one RMS
+    long long decays;
+    double centre;
+};
+
+__device__ __forceinline__ double sum_folds(const double *folds, long long count) {
+    Sum<compute_t> sum;
+    for (long long i = 0; i < count; i++) sum.include(folds[i]);
+    return sum.total();
+}
+
+struct Shrink {
+    static constexpr bool writes_param = true, writes_momentum = false;
+    compute_t centre, shrink;
+
+    __device__ __forceinline__ void operator()(long long, compute_t &p, compute_t &, compute_t) const {
+        p = add(mul(sub(p, centre), shrink), centre);
+    }
+};
+
+struct Accumulate {
+    static constexpr bool writes_param = false, writes_momentum = true;
+    compute_t b1, b2;
+
+    __device__ __forceinline__ void operator()(long long, compute_t &, compute_t &m, compute_t g) const {
+        m = add(mul(b1, m), mul(b2, g));
+    }
+};
+
+struct Move {
+    static constexpr bool writes_param = true, writes_momentum = true;
+    compute_t b1, b2, lr, weight_decay;
+    const double *rms;      // one per row, or null where `rate` holds for all elements
+    Divisor width;
+    compute_t rate;
+    long long row_end;
+
+    // Indices only rise within a thread.
+    __device__ __forceinline__ void operator()(long long i, compute_t &p, compute_t &m, compute_t g) {
+        if (rms != nullptr && i >= row_end) {
+            const long long row = width.quotient(i);
+            rate = mul(lr, (compute_t)rms[row]);
+            row_end = (row + 1) * width.value;
+        }
+        m = add(mul(b1, m), mul(b2, g));
+        p = sub(p, mul(rate, add(sign(m), mul(weight_decay, p))));
+    }
+};
+
+__device__ __forceinline__ Move move_of(const TigerTensor &work, const double *folds, compute_t b1, compute_t b2,
+                                        compute_t lr, compute_t half_lr, compute_t weight_decay) {
+    Move rule{b1, b2, lr, work.decays ? weight_decay : compute_t(0), nullptr, work.width, half_lr, 0};
+    if (work.rms_folds == 1) rule.rms = folds + work.rms_fold;
+    if (work.rms_folds > 1)
+        rule.rate = mul(lr, (compute_t)root_mean_square(sum_folds(folds + work.rms_fold, work.rms_folds), work.width.value));
+    return rule;
+}
+
+template <bool is_strided, class Rule>
+__device__ __forceinline__ void apply(Rule rule, const Tensor &tensor, const unsigned long long *grads,
+                                      const Axis *layouts) {
+    if (!is_strided) update_chunk(rule, tensor, grads);
+    else update_strided_chunk(rule, tensor, grads, layouts);
+}
+
+template <bool is_strided>
+__device__ __forceinline__ void update(const TigerTensor &work, const unsigned long long *grads, const Axis *layouts,
+                                       const double *folds, compute_t b1, compute_t b2, compute_t lr, compute_t half_lr,
+                                       compute_t weight_decay, compute_t shrink, int moves) {
+    if (sum_folds(folds + work.nan_fold, work.nan_folds) > 0)
+        apply<is_strided>(Shrink{(compute_t)work.centre, shrink}, work.tensor, grads, layouts);
+    else if (moves)
+        apply<is_strided>(move_of(work, folds, b1, b2, lr, half_lr, weight_decay), work.tensor, grads, layouts);
+    else
+        apply<is_strided>(Accumulate{b1, b2}, work.tensor, grads, layouts);
+}
+
+KERNEL signopt_tiger(const TigerTensor *tensors, const unsigned long long *grads, const int *owners, const Axis *,
+                     const double *folds, compute_t b1, compute_t b2, compute_t lr, compute_t half_lr,
+                     compute_t weight_decay, compute_t shrink, int moves) {
+    update<false>(tensors[owners[blockIdx.x]], grads, nullptr, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves);
+}
+
+KERNEL signopt_tiger_strided(const TigerTensor *tensors, const unsigned long long *grads, const int *owners,
+                             const Axis *layouts, const double *folds, compute_t b1, compute_t b2, compute_t lr,
+                             compute_t half_lr, compute_t weight_decay, compute_t shrink, int moves) {
+    update<true>(tensors[owners[blockIdx.x]], grads, layouts, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves);
+}
