@@ -69,6 +69,8 @@ class HostDevice:
         exceptions in destructors, so a test is only clean when ``errors`` is empty.
     allocations, synchronisations : int
         How many there have been.
+    traffic : int
+        Bytes of global memory that kernels loaded and stored.
     """
 
     runtime: ModuleType
@@ -83,7 +85,9 @@ class HostDevice:
     errors: list[BaseException] = field(default_factory=list)
     allocations: int = 0
     synchronisations: int = 0
+    traffic: int = 0
     _current: int = 0
+    _in_use: int = 0
     _memory: dict[int, _Allocation] = field(default_factory=dict)
     _objects: dict[int, Any] = field(default_factory=dict)
     _capturing: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
@@ -98,7 +102,7 @@ class HostDevice:
         self.launches.clear()
         self.copies.clear()
         self.errors.clear()
-        self.allocations = self.synchronisations = 0
+        self.allocations = self.synchronisations = self.traffic = 0
 
     def _recording(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -137,16 +141,19 @@ class HostDevice:
 
     def _malloc(self, size: int, *_: Any, host: bool = False) -> int:
         self._forbidden_in_capture()
-        if sum(allocation.size for allocation in self._memory.values()) + size > self.memory_limit:
+        if self._in_use + size > self.memory_limit:
             raise self._runtime_error(OUT_OF_MEMORY)
         address: int = _libc.aligned_alloc(_ALIGNMENT, max(1, -(-size // _ALIGNMENT)) * _ALIGNMENT)
         ctypes.memset(address, 0xAB, size)
         self._memory[address] = _Allocation(size, self._current, host)
         self.allocations += 1
+        self._in_use += size
         return address
 
     def _free(self, address: int, *_: Any) -> None:
-        if address and self._memory.pop(address, None) is not None:
+        allocation = self._memory.pop(address, None)
+        if allocation is not None:
+            self._in_use -= allocation.size
             _libc.free(address)
 
     def _copy(self, target: int, source: int, size: int, kind: int) -> None:
@@ -291,7 +298,7 @@ class HostDevice:
     def _run(self, host_kernel: HostKernel, launch: Launch, shared: int) -> None:
         buffers = [ctypes.create_string_buffer(value, len(value)) for value in launch.arguments]
         try:
-            host_kernel.launch(
+            self.traffic += host_kernel.launch(
                 launch.grid,
                 launch.block,
                 [ctypes.addressof(buffer) for buffer in buffers],

@@ -25,7 +25,7 @@ static int fault_kind;
 static uint64_t fault_address;
 static jmp_buf fault_exit;
 static const uint64_t *ranges; /* begin, end, begin, end, ...: what device memory exists, in rising order */
-static uint64_t range_count, last_range;
+static uint64_t range_count, last_range, traffic;
 
 static void fault(int kind, uint64_t address) {
     fault_kind = kind;
@@ -35,6 +35,7 @@ static void fault(int kind, uint64_t address) {
 
 static char *global_memory(uint64_t address, uint64_t size) {
     if (address % size) fault(FAULT_ALIGNMENT, address);
+    traffic += size;
     if (last_range < range_count && ranges[2 * last_range] <= address && address + size <= ranges[2 * last_range + 1])
         return (char *)address;
     uint64_t low = 0, high = range_count;
@@ -159,12 +160,13 @@ static int run_grid(Body body, int has_barrier, const Launch *launch, uint64_t o
 
 static int launch_kernel(Body body, int has_barrier, const uint32_t *grid, const uint32_t *block, char *const *params,
                          uint64_t shared_size, const uint64_t *memory, uint64_t memory_count, uint64_t order,
-                         uint64_t *address) {
+                         uint64_t *outcome) {
     Launch launch = {{block[0], block[1], block[2]}, {grid[0], grid[1], grid[2]}, params, NULL, shared_size};
-    ranges = memory, range_count = memory_count, last_range = 0;
+    ranges = memory, range_count = memory_count, last_range = 0, traffic = 0;
     launch.shared = malloc(shared_size + 1);
     int result = run_grid(body, has_barrier, &launch, order);
     free(launch.shared);
-    *address = fault_address;
+    outcome[0] = fault_address;
+    outcome[1] = traffic;
     return result;
 }

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,8 @@ _EXACT = ["-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-fexcess-prec
 
 _ENTRY = """
 int {name}(const uint32_t *grid, const uint32_t *block, char *const *params, uint64_t shared, const uint64_t *memory,
-           uint64_t count, uint64_t order, uint64_t *address) {{
-    return launch_kernel(body_{name}, {barrier}, grid, block, params, shared, memory, count, order, address);
+           uint64_t count, uint64_t order, uint64_t *outcome) {{
+    return launch_kernel(body_{name}, {barrier}, grid, block, params, shared, memory, count, order, outcome);
 }}
 """
 
@@ -43,12 +44,20 @@ class DeviceFaultError(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True)
+@dataclass
 class HostKernel:
-    """One kernel, ready to run on host memory."""
+    """One kernel, translated; gcc builds it when it is first launched."""
 
     kernel: Kernel
-    _entry: object
+    source: str
+
+    @functools.cached_property
+    def _entry(self) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            library, source = Path(folder, "kernel.so"), Path(folder, "kernel.c")
+            source.write_text(self.source)
+            subprocess.run(["gcc", *_FLAGS, *_EXACT, "-o", library, source, "-lm"], check=True)
+            return getattr(ctypes.CDLL(str(library)), self.kernel.name)
 
     def launch(
         self,
@@ -59,7 +68,7 @@ class HostKernel:
         dynamic_shared: int = 0,
         memory: np.ndarray,
         order: int = 0,
-    ) -> None:
+    ) -> int:
         """Run every thread of every block, one after another.
 
         Parameters
@@ -75,13 +84,18 @@ class HostKernel:
         order : int, default 0
             0 runs threads in rising order, 1 in falling order, and any other number in a permutation of its own.
 
+        Returns
+        -------
+        int
+            Bytes of global memory that all threads together loaded and stored.
+
         Raises
         ------
         DeviceFaultError
             For an access outside of ``memory`` or of shared memory, a misaligned one, or a trap.
         """
-        address = ctypes.c_uint64()
-        result = self._entry(  # type: ignore[operator]
+        outcome = (ctypes.c_uint64 * 2)()
+        result = self._entry(
             (ctypes.c_uint32 * 3)(*grid),
             (ctypes.c_uint32 * 3)(*block),
             (ctypes.c_void_p * max(1, len(arguments)))(*arguments),
@@ -89,30 +103,25 @@ class HostKernel:
             memory.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint64(len(memory)),
             ctypes.c_uint64(order),
-            ctypes.byref(address),
+            outcome,
         )
         if result:
-            raise DeviceFaultError(self.kernel.name, result, address.value)
+            raise DeviceFaultError(self.kernel.name, result, outcome[0])
+        return int(outcome[1])
 
 
 @functools.cache
 def build(ptx: bytes) -> dict[str, HostKernel]:
-    """Translate and compile all kernels of a PTX module; the same text is compiled once.
+    """Translate all kernels of a PTX module; the same text is translated once.
 
     Raises
     ------
     UnsupportedPTXError
         If the text uses what the harness does not model.
-    subprocess.CalledProcessError
-        If gcc does not accept the translation, which is a bug of the harness.
     """
-    kernels = parse(ptx.rstrip(b"\0").decode())
-    source = (Path(__file__).parent / "prelude.h").read_text()
-    for kernel in kernels:
-        source += translate(kernel) + _ENTRY.format(name=kernel.name, barrier=int(has_barrier(kernel)))
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder, "kernels.so")
-        Path(folder, "kernels.c").write_text(source)
-        subprocess.run(["gcc", *_FLAGS, *_EXACT, "-o", library, Path(folder, "kernels.c"), "-lm"], check=True)
-        loaded = ctypes.CDLL(str(library))
-    return {kernel.name: HostKernel(kernel, getattr(loaded, kernel.name)) for kernel in kernels}
+    prelude = (Path(__file__).parent / "prelude.h").read_text()
+    built = {}
+    for kernel in parse(ptx.rstrip(b"\0").decode()):
+        entry = _ENTRY.format(name=kernel.name, barrier=int(has_barrier(kernel)))
+        built[kernel.name] = HostKernel(kernel, prelude + translate(kernel) + entry)
+    return built

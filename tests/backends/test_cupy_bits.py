@@ -1,0 +1,144 @@
+"""The CUDA kernels leave the bits of the rule, element for element, and touch nothing else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.backends.cupy_cases import COEFFICIENTS, DTYPE_PAIRS, cases, expected, tiger_coefficients, triple
+from tests.backends.cupy_device import DEVICE, host_device, needs_cupy
+from tests.bits import assert_same_bits
+
+pytestmark = needs_cupy
+__all__ = ["host_device"]
+
+PAIRS = pytest.mark.parametrize(("param_dtype", "momentum_dtype"), DTYPE_PAIRS)
+ORDERS = (0, 1, 7) if DEVICE is not None else (0,)
+
+
+def step(rule, tensors, coefficients, roles=None):
+    """One step of all tensors together; the written buffers afterwards."""
+    import cupy
+
+    from signopt.backends.cupy import CupyBackend
+
+    buffers = [tuple(map(cupy.asarray, case.buffers)) for case in tensors]
+    params, grads, momenta = zip(*(case.views(own) for case, own in zip(tensors, buffers, strict=True)), strict=True)
+    getattr(CupyBackend(params, momenta, roles), rule)(grads, coefficients)
+    return [(cupy.asnumpy(param), cupy.asnumpy(momentum)) for param, _, momentum in buffers]
+
+
+def assert_rule(rule, tensors, coefficients, roles=None):
+    results = step(rule, tensors, coefficients, roles)
+    for index, (case, (param, momentum)) in enumerate(zip(tensors, results, strict=True)):
+        right_param, right_momentum = expected(rule, case, coefficients, roles[index] if roles else "matrix")
+        assert_same_bits(param, right_param)
+        assert_same_bits(momentum, right_momentum)
+
+
+@PAIRS
+@pytest.mark.parametrize("rule", ["lion", "signum"])
+def test_every_size_and_alignment(rule, param_dtype, momentum_dtype):
+    assert_rule(rule, list(cases(param_dtype, momentum_dtype)), COEFFICIENTS[rule])
+
+
+@PAIRS
+@pytest.mark.parametrize("role", ["bias", "scale"])
+@pytest.mark.parametrize("finite", [True, False])
+def test_tiger_without_rms_at_every_size_and_alignment(role, finite, param_dtype, momentum_dtype):
+    tensors = list(cases(param_dtype, momentum_dtype, finite=finite))
+    assert_rule("tiger", tensors, tiger_coefficients(0), [role] * len(tensors))
+
+
+@PAIRS
+@pytest.mark.parametrize("step_index", [0, 1])
+def test_a_micro_step_inside_a_window_keeps_the_parameter(step_index, param_dtype, momentum_dtype):
+    tensors = [case for case in cases(param_dtype, momentum_dtype, finite=True) if case.size < 200]
+    coefficients = tiger_coefficients(step_index, accumulation_steps=3)
+    assert_rule("tiger", tensors, coefficients, ["matrix"] * len(tensors))
+
+
+@PAIRS
+def test_tiger_moves_matrices_by_their_rms(param_dtype, momentum_dtype):
+    tensors = [exact_squares(case) for case in cases(param_dtype, momentum_dtype, finite=True)]
+    assert_rule("tiger", tensors, tiger_coefficients(0), ["matrix"] * len(tensors))
+
+
+def exact_squares(case):
+    """The case with small integers for parameters: their squares add up exactly, in any order."""
+    param, grad, momentum = case.buffers
+    numbers = np.random.default_rng(case.size).integers(-8, 9, param.shape).astype(param.dtype)
+    return type(case)((numbers, grad, momentum), case.size, case.offsets)
+
+
+@pytest.mark.parametrize("order", ORDERS[1:])
+@pytest.mark.parametrize("rule", ["lion", "signum", "tiger"])
+def test_the_order_of_threads_does_not_matter(rule, order, host_device):
+    tensors = list(cases("float32", "float32", finite=True))
+    coefficients = COEFFICIENTS.get(rule) or tiger_coefficients(0)
+    roles = ["matrix"] * len(tensors)
+    forwards = step(rule, tensors, coefficients, roles)
+    host_device.order = order
+    for first, second in zip(forwards, step(rule, tensors, coefficients, roles), strict=True):
+        assert_same_bits(second[0], first[0])
+        assert_same_bits(second[1], first[1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 64, 65, 1000, 4097, 70_001])
+@pytest.mark.parametrize("spread", [0, 8])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_rms_is_within_one_ulp_of_the_exact_one(size, spread, dtype):
+    """With m = 0, a gradient of −1 and p = 0 the step is the RMS itself."""
+    import cupy
+
+    from signopt.backends.cupy import CupyBackend
+
+    rng = np.random.default_rng(size)
+    param = (rng.standard_normal(size) * 10.0 ** rng.uniform(-spread, spread, size)).astype(dtype)
+    param[0] = 0.0
+    arrays = [cupy.asarray(array) for array in (param, np.full(size, -1.0, dtype), np.zeros(size, dtype))]
+    coefficients = tiger_coefficients(0, lr=1.0, beta=0.0, weight_decay=0.0)
+    CupyBackend([arrays[0]], [arrays[2]], ["matrix"]).tiger([arrays[1]], coefficients)
+    exact = math.sqrt(math.fsum(float(x) ** 2 for x in param) / size)
+    assert abs(float(arrays[0][0]) - exact) <= np.spacing(np.dtype(dtype).type(exact))
+
+
+@PAIRS
+def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
+    """Roles, windows, a schedule, rows of odd width and NaN in some tensors, against the rule run alongside."""
+    import cupy
+
+    from signopt.backends.cupy import CupyBackend
+
+    shapes = {"matrix": (37, 12), "embedding": (9, 7), "bias": (65,), "scale": (129,)}
+    roles = [*shapes, "embedding", "matrix", "embedding"]
+    sizes = [*shapes.values(), (3, 300), (), ()]
+    state = [triple(math.prod(shape), param_dtype, momentum_dtype, i, finite=True) for i, shape in enumerate(sizes)]
+    rng = np.random.default_rng(0)
+    params = [rng.integers(-8, 9, shape).astype(p.dtype) / p.dtype.type(8) for shape, (p, _, _) in zip(sizes, state)]
+    momenta = [np.zeros(shape, m.dtype) for shape, (_, _, m) in zip(sizes, state, strict=True)]
+    on_device = [list(map(cupy.asarray, arrays)) for arrays in (params, momenta)]
+    backend = CupyBackend(*on_device, roles)
+    for t in range(50):
+        coefficients = tiger_coefficients(t, accumulation_steps=3, schedule={10: 1.0, 40: 0.1})
+        grads = [np.asarray(rng.standard_normal(shape)).astype(p.dtype) for shape, p in zip(sizes, params)]
+        if t % 4 == 1:
+            grads[t % len(grads)][...] = np.where(rng.random(sizes[t % len(grads)]) < 0.1, 1.0, np.nan)
+        backend.tiger([cupy.asarray(grad) for grad in grads], coefficients)
+        follow_rule(params, grads, momenta, coefficients, roles)
+        for side, arrays in zip((params, momenta), on_device, strict=True):
+            for right, array in zip(side, arrays, strict=True):
+                assert_same_bits(cupy.asnumpy(array), right)
+        for side, arrays in zip((params, momenta), on_device, strict=True):
+            for right, array in zip(side, arrays, strict=True):
+                array[...] = cupy.asarray(right)
+
+
+def follow_rule(params, grads, momenta, coefficients, roles):
+    from signopt.roles import traits_of
+    from signopt.rules.tiger import apply_tiger
+
+    for i, role in enumerate(roles):
+        params[i], momenta[i] = apply_tiger(params[i], grads[i], momenta[i], coefficients, traits_of(role))
