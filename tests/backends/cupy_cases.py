@@ -53,9 +53,7 @@ class Case:
 
     def views(self, buffers: Any) -> tuple[Any, ...]:
         """The tensor inside of ``buffers``: parameter, gradient, momentum."""
-        return tuple(
-            buffer[offset : offset + self.size] for buffer, offset in zip(buffers, self.offsets, strict=True)
-        )
+        return tuple(buffer[offset : offset + self.size] for buffer, offset in zip(buffers, self.offsets, strict=True))
 
 
 def triple(

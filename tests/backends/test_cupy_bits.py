@@ -117,13 +117,16 @@ def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
     sizes = [*shapes.values(), (3, 300), (), ()]
     state = [triple(math.prod(shape), param_dtype, momentum_dtype, i, finite=True) for i, shape in enumerate(sizes)]
     rng = np.random.default_rng(0)
-    params = [rng.integers(-8, 9, shape).astype(p.dtype) / p.dtype.type(8) for shape, (p, _, _) in zip(sizes, state)]
+    params = [
+        rng.integers(-8, 9, shape).astype(p.dtype) / p.dtype.type(8)
+        for shape, (p, _, _) in zip(sizes, state, strict=True)
+    ]
     momenta = [np.zeros(shape, m.dtype) for shape, (_, _, m) in zip(sizes, state, strict=True)]
     on_device = [list(map(cupy.asarray, arrays)) for arrays in (params, momenta)]
     backend = CupyBackend(*on_device, roles)
     for t in range(50):
         coefficients = tiger_coefficients(t, accumulation_steps=3, schedule={10: 1.0, 40: 0.1})
-        grads = [np.asarray(rng.standard_normal(shape)).astype(p.dtype) for shape, p in zip(sizes, params)]
+        grads = [np.asarray(rng.standard_normal(shape)).astype(p.dtype) for shape, p in zip(sizes, params, strict=True)]
         if t % 4 == 1:
             grads[t % len(grads)][...] = np.where(rng.random(sizes[t % len(grads)]) < 0.1, 1.0, np.nan)
         backend.tiger([cupy.asarray(grad) for grad in grads], coefficients)
