@@ -1,9 +1,8 @@
-"""Settings shared by all tests."""
+"""The hostile ports are a module that can be imported by name, here and in the child processes that run them."""
 
-import os
+import sys
+from pathlib import Path
 
-from hypothesis import settings
-
-settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
-settings.register_profile("explore", deadline=None, max_examples=2_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+FOLDER = str(Path(__file__).parent / "conformance" / "isolation")
+if FOLDER not in sys.path:
+    sys.path.insert(0, FOLDER)

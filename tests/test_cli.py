@@ -6,18 +6,15 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import hostile_ports
 import jsonschema
 import pytest
 
 from signopt.cli import main
+from signopt.conformance import check
 from signopt.conformance.reporting import machine
 
 HOSTILE = Path(__file__).parent / "conformance" / "protocol" / "hostile_port.py"
-
-
-@pytest.fixture(autouse=True)
-def _ports(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "conformance" / "isolation"))
 
 
 def process(mode):
@@ -109,3 +106,37 @@ def test_help_starts_without_anything_heavy():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.stdout.strip() == ""
+
+
+def deviations(tmp_path, *checks):
+    path = tmp_path / "deviations.toml"
+    path.write_text("".join(f'[[deviation]]\ncheck = "{check}"\nreason = "seven is unlucky"\n' for check in checks))
+    return ["--deviations", str(path), "hostile_ports:RaisesAtStepSeven"]
+
+
+def test_stated_deviations_are_told_and_not_failed(tmp_path, capsys):
+    failing = {f.check for f in check(hostile_ports.RaisesAtStepSeven, diagnose=False).failures}
+    assert main(["check", *deviations(tmp_path, *failing)]) == 0
+    out = capsys.readouterr().out
+    assert f"{2 * len(failing)} deviates as stated" in out
+    assert "looks like" not in out
+
+
+def test_a_deviation_that_does_not_show_fails(tmp_path, capsys):
+    assert main(["check", *deviations(tmp_path, "step/exact")]) == 1
+    assert "is stated, but the check passes: remove it" in capsys.readouterr().out
+
+
+def test_deviations_need_one_port(tmp_path, capsys):
+    assert main(["check", *deviations(tmp_path, "step/exact")[:-1]]) == 2
+    assert "name it" in capsys.readouterr().err
+
+
+def test_the_mutants_of_a_rule_die(tmp_path, capsys):
+    files = [str(tmp_path / "matrix.json"), str(tmp_path / "matrix.svg")]
+    arguments = ["mutants", "--rule", "signum", "--profile", "core", "--dtype", "float32", "--only", "decay"]
+    code = main([*arguments, "--json", files[0], "--picture", files[1]])
+    content = json.loads(Path(files[0]).read_text())
+    assert code == (1 if content["survivors"] or content["accused"] else 0)
+    assert "signum: killed" in capsys.readouterr().out
+    assert Path(files[1]).read_text().startswith("<svg")

@@ -14,6 +14,7 @@ from rich.status import Status
 from signopt.cli import COULD_NOT_RUN, FAILED, PASSED
 from signopt.commands.console import make_console, reporter
 from signopt.conformance.adapters.process import ProcessPort
+from signopt.conformance.deviations import Deviation, load, stated
 from signopt.conformance.isolation.run import DEFAULT_LIMITS, check_isolated
 from signopt.conformance.isolation.targets import candidates
 from signopt.conformance.protocol.child import Limits
@@ -22,7 +23,7 @@ from signopt.conformance.report import Report
 from signopt.conformance.reporting.html import as_html
 from signopt.conformance.reporting.machine import as_json, as_junit
 from signopt.conformance.reporting.terminal import show
-from signopt.conformance.suite import check
+from signopt.conformance.suite import apply_deviations, check
 
 __all__ = ["run"]
 
@@ -33,12 +34,24 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("give a TARGET or a command after --, not both")
     if options.port_command == []:
         raise ValueError("there is no command after --")
+    if options.deviations is not None and options.target is None and options.port_command is None:
+        raise ValueError("--deviations states what one port does: name it")
+    deviations = [] if options.deviations is None else load(options.deviations)
     files = _files(options)
     reports = _reports(options)
+    for report in reports:
+        _state(report, deviations)
     show(reports, make_console())
     for path, render in files.items():
         path.write_text(render(reports), "utf-8")
     return _exit_code(reports)
+
+
+def _state(report: Report, deviations: list[Deviation]) -> None:
+    """Mark what is stated; a report that passes with it has nothing left to diagnose."""
+    apply_deviations(report, stated(deviations, report.rule))
+    if report.verdict == "pass":
+        report.diagnosis.clear()
 
 
 def _files(options: argparse.Namespace) -> Mapping[Path, Callable[[list[Report]], str]]:

@@ -14,7 +14,6 @@ from signopt.conformance.isolation.transport import Job, Pair, read_report, read
 from signopt.conformance.protocol.child import Child, Limits
 from signopt.conformance.protocol.errors import PortFailure, PortTimeout
 from signopt.conformance.report import CheckResult, Failure, Report
-from signopt.conformance.suite import apply_deviations
 
 __all__ = ["DEFAULT_LIMITS", "check_isolated"]
 
@@ -33,7 +32,6 @@ def check_isolated(
     *,
     rule: str | None = None,
     seed: int = 0,
-    deviations: Mapping[str, str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
@@ -45,7 +43,7 @@ def check_isolated(
     target : str
         ``"package.module:attribute"`` or the name of a published port; a string, because a process cannot be
         handed an object.
-    profile, seed, deviations, progress
+    profile, seed, progress
         As in :func:`~signopt.conformance.check`.
     rule : str, optional
         What the port must implement.
@@ -63,7 +61,6 @@ def check_isolated(
     report = run.to_end()
     if rule is not None and report.rule not in ("", rule):
         report.errors.append(f"asked for {rule}, and the port implements {report.rule}")
-    apply_deviations(report, deviations or {})
     return report
 
 

@@ -94,14 +94,6 @@ def test_odd_descriptions_do_no_harm():
     assert checked("DescribesOddly").verdict == "pass"
 
 
-def test_a_deviation_is_stated_for_an_isolated_port_too():
-    stated = {"step/from-zero": "hangs for 48 elements"}
-    limits = Limits(**{**vars(LIMITS), "restarts": 3, "total_seconds": 30.0})
-    report = checked("HangsNowAndThen", limits=limits, deviations=stated)
-    assert report.verdict == "pass"
-    assert report.counts["deviating"] == 2
-
-
 def test_another_rule_than_asked_for_fails():
     report = checked("Right", rule="lion")
     assert report.verdict == "fail"
