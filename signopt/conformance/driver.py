@@ -68,13 +68,12 @@ class Driver:
         return self._call("describe")
 
     def init(self, params: Tensors, hyper: Mapping[str, Any], momentum: Tensors | None = None) -> None:
-        """Start afresh on copies. NotImplementedError passes as itself where a momentum is given."""
-        arrays = {name: array.copy() for name, array in params.items()}
+        """Start afresh on these arrays. NotImplementedError passes as itself where a momentum is given."""
         if momentum is None:
-            self._call("init", arrays, dict(hyper))
+            self._call("init", params, dict(hyper))
             return
         try:
-            self._call("init", arrays, dict(hyper), {name: array.copy() for name, array in momentum.items()})
+            self._call("init", params, dict(hyper), {name: array.copy() for name, array in momentum.items()})
         except PortRaisedError as error:
             if isinstance(error.cause, NotImplementedError):
                 raise NotImplementedError from error

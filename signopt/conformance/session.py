@@ -50,7 +50,7 @@ class Session:
         self.storage: Format = FORMATS[result.dtype]
         self.dtype = self.storage.dtype
         self.seed = seed
-        self.rng = np.random.default_rng([seed, zlib.crc32(result.id.encode()), list(FORMATS).index(result.dtype)])
+        self.reseed()
 
     @property
     def rule(self) -> str:
@@ -79,11 +79,18 @@ class Session:
         names = ("w/kernel", "w/bias") if self.rule == "tiger" else ("w",)
         return {name: array.copy() for name in names}
 
-    def start(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None) -> Run:
-        """A run from ``params`` (an array or {name: array}) and from ``momentum``, else zeros."""
+    def reseed(self) -> None:
+        """Let ``rng`` start anew, to draw the same numbers again."""
+        self.rng = np.random.default_rng([self.seed, zlib.crc32(self.result.id.encode()), *self.result.dtype.encode()])
+
+    def start(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None, *, as_given: bool = False) -> Run:
+        """A run from ``params`` (an array or {name: array}) and from ``momentum``, else zeros.
+
+        ``as_given`` hands the port these very arrays, not copies.
+        """
         tensors = params if isinstance(params, dict) else self.spread(params)
         wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
-        return Run(self, tensors, hyper, wanted)
+        return Run(self, tensors, hyper, wanted, as_given=as_given)
 
     def fail(self, message: str, **details: Any) -> None:
         """Record a failure that is not about one element."""
@@ -114,14 +121,26 @@ class Session:
 
 
 class Run:
-    """One life of the port. ``param`` is what it last returned, ``memory`` what is known of its momentum."""
+    """One life of the port.
 
-    def __init__(self, session: Session, params: Tensors, hyper: Mapping[str, Any], momentum: Tensors | None) -> None:
+    ``param`` is what it last returned, ``memory`` what is known of its momentum, ``shown`` the momentum as last shown.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        params: Tensors,
+        hyper: Mapping[str, Any],
+        momentum: Tensors | None,
+        *,
+        as_given: bool = False,
+    ) -> None:
         self.session, self.step_index = session, 0
         self.hyper = self._with_roles(hyper, params)
         self.param = {name: array.copy() for name, array in params.items()}
         self.memory = {name: Momentum.shown(np.zeros(a.shape), format_of(a.dtype)) for name, a in params.items()}
-        self._init(momentum)
+        self.shown: Tensors | None = None
+        self._init(params, momentum, as_given)
 
     def _with_roles(self, hyper: Mapping[str, Any], params: Tensors) -> dict[str, Any]:
         if self.session.rule != "tiger" or "roles" in hyper:
@@ -129,11 +148,11 @@ class Run:
         given = "given" in self.session.declared.roles
         return {**hyper, "roles": {name: role_by_name(name) for name in params} if given else None}
 
-    def _init(self, momentum: Tensors | None) -> None:
+    def _init(self, params: Tensors, momentum: Tensors | None, as_given: bool) -> None:
         driver = self.session.driver
         self._trace(momentum)
         try:
-            driver.init(self.param, self.hyper, momentum)
+            driver.init(params if as_given else _copied(params), self.hyper, momentum)
         except NotImplementedError:
             self._prepare(momentum or {})
             return
@@ -162,7 +181,7 @@ class Run:
             starts[name] = self.session.array(_undone(law, p, np.sign(wide)))
         self.param = starts
         self._trace(None)
-        self.session.driver.init(starts, self.hyper)
+        self.session.driver.init(_copied(starts), self.hyper)
         for _ in range(window):
             self.step(grads)
 
@@ -211,7 +230,7 @@ class Run:
         self.trace.outputs.append((params, momenta))
         for name, law in laws.items():
             self._judge(name, law, before[name], params[name], None if momenta is None else momenta[name])
-        self.param = params
+        self.param, self.shown = params, momenta
         self.step_index += 1
 
     def _gradients(self, grads: Gradients) -> Tensors:
@@ -220,6 +239,10 @@ class Run:
         if isinstance(grads, dict):
             return grads
         return {name: np.asarray(grads).astype(self.session.dtype) for name in self.param}
+
+    def everything(self) -> Tensors:
+        """The parameters, and the momenta where shown, under "momentum of …"."""
+        return self.param | {f"momentum of {name}": array for name, array in (self.shown or {}).items()}
 
     def read(self) -> tuple[Tensors, Tensors | None]:
         """Parameters and momenta as they are now, copied."""
@@ -278,10 +301,14 @@ class Run:
             raise NotApplicableError("no configure(hyper), and the hidden momentum cannot be carried into a new init")
         carried = {name: m.low.astype(m.storage.dtype) for name, m in self.memory.items()}
         try:
-            self.session.driver.init(self.param, self.hyper, carried)
+            self.session.driver.init(_copied(self.param), self.hyper, carried)
         except NotImplementedError:
             raise NotApplicableError("no configure(hyper), and the momentum cannot be set") from None
         self._trace(carried)
+
+
+def _copied(tensors: Tensors) -> Tensors:
+    return {name: array.copy() for name, array in tensors.items()}
 
 
 def _undone(law: Law, p: Array, signs: Array) -> Array:

@@ -1,6 +1,8 @@
 """Every check of the suite, by what it proves."""
 
-from signopt.conformance.checks import basic
+from signopt.conformance.checks import changes, decay, momentum, special, step, tensors, tiger
 from signopt.conformance.checks._registry import PROFILES, REGISTRY, Check, check
 
-__all__ = ["PROFILES", "REGISTRY", "Check", "basic", "check"]
+__all__ = [
+    "PROFILES", "REGISTRY", "Check", "changes", "check", "decay", "momentum", "special", "step", "tensors", "tiger",
+]  # fmt: skip

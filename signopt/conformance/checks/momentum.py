@@ -1,0 +1,93 @@
+"""The momentum and its coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signopt.conformance.checks._registry import check
+from signopt.conformance.checks.values import exact_class, graded, sized
+from signopt.conformance.session import Session
+
+
+@check("momentum/written", profile="core", essential=True)
+def written(s: Session) -> None:
+    """The momentum is written with its own coefficient, and the next direction reads it."""
+    run = s.start(sized(s, 64), s.hyper(weight_decay=0.25))
+    run.step(s.array(sized(s, 64)))
+    for _ in range(3):
+        run.step(run.near_zero(graded(s, 64)))
+
+
+@check("momentum/exact", profile="core", essential=True)
+def exact(s: Session) -> None:
+    """Over four steps that are exact in every order, the momentum is exactly the moving average."""
+    p, g, m = exact_class(s, 40)
+    run = s.start(p, s.hyper(lr=0.0625, betas=(0.5, 0.75)), m)
+    for _ in range(4):
+        run.step(s.array(g))
+        s.rng.shuffle(g)
+
+
+@check("momentum/remembers")
+def remembers(s: Session) -> None:
+    """After steps of many sizes the momentum still is the moving average: nothing clipped, reset or narrowed."""
+    run = s.start(sized(s, 96), s.hyper(lr=0.015625))
+    for scale in (1.0, 64.0, 2.0**-8, 2.0**-3):
+        run.step(s.array(sized(s, 96) * scale))
+    for _ in range(4):
+        run.step(run.near_zero(graded(s, 96)))
+
+
+@check("momentum/slow")
+def slow(s: Session) -> None:
+    """A gradient far smaller than the momentum still arrives in it."""
+    run = s.start(sized(s, 48), s.hyper(betas=(0.5, 0.75)), sized(s, 48, 2, 4))
+    for _ in range(3):
+        run.step(s.array(sized(s, 48, -4, 0)))
+    run.step(run.near_zero(graded(s, 48)))
+
+
+@check("momentum/still")
+def still(s: Session) -> None:
+    """The momentum moves also where the parameter's direction is zero or opposed to the gradient."""
+    m = sized(s, 48)
+    run = s.start(sized(s, 48), s.hyper(betas=(0.5, 0.75)), m)
+    run.step(s.array(-m))
+    run.step(run.near_zero(graded(s, 48)))
+
+
+@check("betas/given")
+def betas_given(s: Session) -> None:
+    """The betas are those given, not the defaults: (0.2, 0.7), (0.95, 0.98), the first above the second, both equal."""
+    for betas in ((0.2, 0.7), (0.95, 0.98), (0.97, 0.6), (0.8, 0.8)):
+        run = s.start(sized(s, 48), s.hyper(betas=betas), sized(s, 48))
+        run.step(run.near_zero(graded(s, 48)))
+        run.step(run.near_zero(graded(s, 48)))
+
+
+@check("betas/near-one")
+def betas_near_one(s: Session) -> None:
+    """Betas near 1 keep their distance to it."""
+    for betas in ((0.999, 0.9995), (0.99, 0.9999)):
+        run = s.start(sized(s, 48), s.hyper(betas=betas), sized(s, 48, -1, 1))
+        run.step(s.array(sized(s, 48, 2, 5)))
+        run.step(run.near_zero(graded(s, 48, 4)))
+
+
+@check("betas/half", profile="core")
+def betas_half(s: Session) -> None:
+    """β1 = 0.5 and β2 = 0.75 weigh old and new exactly, whatever the order of evaluation."""
+    m, g = s.rng.integers(-8, 9, (2, 60)).astype(np.float64)
+    s.start(np.ones(60), s.hyper(lr=0.25, betas=(0.5, 0.75)), m).step(s.array(g))
+    s.start(np.ones(60), s.hyper(lr=0.25, betas=(0.75, 0.5)), m).step(s.array(g))
+
+
+@check("betas/zero")
+def betas_zero(s: Session) -> None:
+    """With β1 = 0 the direction is the sign of the gradient; with β2 = 0 the momentum is the gradient."""
+    for betas in ((0.0, 0.9), (0.9, 0.0), (0.0, 0.0)):
+        with s.edge(f"betas = {betas}" if s.rule == "lion" else f"beta = {betas[0]}"):
+            run = s.start(sized(s, 24), s.hyper(betas=betas))
+            run.step(s.array(sized(s, 24)))
+            run.step(s.array(sized(s, 24)))
+            run.step(run.near_zero(graded(s, 24)) if betas[0] else s.array(sized(s, 24)))

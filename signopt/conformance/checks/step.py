@@ -1,0 +1,120 @@
+"""One step and several: the direction, where it is easy and where it is not."""
+
+from __future__ import annotations
+
+from signopt.conformance.checks._registry import check
+from signopt.conformance.checks.values import exact_class, graded, signs, sized
+from signopt.conformance.session import Session
+
+
+@check("step/exact", profile="core", essential=True)
+def exact(s: Session) -> None:
+    """Where every order of evaluation is exact, one step gives exactly the result, and zero where c cancels."""
+    for weight_decay in (0.0, 0.25):
+        p, g, m = exact_class(s, 40)
+        s.start(p, s.hyper(lr=0.125, betas=(0.5, 0.75), weight_decay=weight_decay), m).step(s.array(g))
+
+
+@check("step/near-zero", profile="core", essential=True)
+def near_zero(s: Session) -> None:
+    """The direction is the sign of c = β1·m + (1−β1)·g, also where c is a few ulp of its terms away from zero."""
+    run = s.start(sized(s, 96), s.hyper(weight_decay=0.5), sized(s, 96))
+    run.step(run.near_zero(graded(s, 96)))
+
+
+@check("step/from-zero", profile="core", essential=True)
+def from_zero(s: Session) -> None:
+    """From a momentum of zero the first step follows the gradient and moves by the rate, whatever its size."""
+    for scale in (1.0, 2.0**-10, 2.0**8):
+        run = s.start(sized(s, 48), s.hyper(weight_decay=0.1))
+        run.step(s.array(sized(s, 48) * scale))
+
+
+@check("step/against", essential=True)
+def against(s: Session) -> None:
+    """Momentum and gradient of opposite signs: the larger of β1·|m| and (1−β1)·|g| decides."""
+    m = sized(s, 64)
+    weights = 2.0 ** s.rng.uniform(-6, 6, 64)
+    for betas in ((0.9, 0.99), (0.3, 0.6)):
+        run = s.start(sized(s, 64), s.hyper(betas=betas, weight_decay=0.25), m)
+        run.step(run.near_zero(weights - 1))
+
+
+@check("step/several", essential=True)
+def several(s: Session) -> None:
+    """Ten steps in a row, gradients with and against the momentum, stay within legal rounding at each step."""
+    run = s.start(sized(s, 64), s.hyper(lr=0.03125, weight_decay=0.25))
+    for turn in range(10):
+        run.step(run.near_zero(graded(s, 64)) if turn % 3 == 2 else s.array(sized(s, 64)))
+
+
+@check("step/many")
+def many(s: Session) -> None:
+    """After a hundred and thirty steps the rule is the same: nothing is reset, warmed up or worn out."""
+    run = s.start(sized(s, 6), s.hyper(lr=0.03125, weight_decay=0.125))
+    for turn in range(130):
+        run.step(run.near_zero(graded(s, 6, 2)) if turn % 5 == 4 else s.array(sized(s, 6)))
+
+
+@check("step/rate", profile="core")
+def rate(s: Session) -> None:
+    """The step is the rate times the sign, to the last bit that a parameter of the size of the rate can show."""
+    for lr in (1e-4, 3e-3, 0.37, 1.0):
+        p = sized(s, 24) * lr
+        p[::3] = 0.0
+        s.start(p, s.hyper(lr=lr)).step(s.array(sized(s, 24)))
+
+
+@check("step/rate-tiny")
+def rate_tiny(s: Session) -> None:
+    """A rate of 1e-8 moves a parameter of that size by the rate."""
+    lr = 2.0**-12 if s.result.dtype == "float16" else 1e-8
+    p = sized(s, 24) * lr
+    p[::3] = 0.0
+    s.start(p, s.hyper(lr=lr)).step(s.array(sized(s, 24)))
+
+
+@check("step/rate-zero")
+def rate_zero(s: Session) -> None:
+    """With a rate of zero the momentum moves and the parameter stays."""
+    with s.edge("lr = 0"):
+        run = s.start(sized(s, 16), s.hyper(lr=0.0, weight_decay=0.5))
+        run.step(s.array(sized(s, 16)))
+        run.step(run.near_zero(graded(s, 16)))
+
+
+@check("zero/gradient", profile="core", essential=True)
+def zero_gradient(s: Session) -> None:
+    """A zero gradient, +0 or −0, from a zero momentum moves nothing: the parameter only decays."""
+    for weight_decay in (0.0, 0.5):
+        run = s.start(sized(s, 17), s.hyper(weight_decay=weight_decay))
+        for _ in range(2):
+            run.step(s.array(signs(s, 17) * 0.0))
+
+
+@check("zero/some", profile="core")
+def zero_some(s: Session) -> None:
+    """Elements with a zero gradient stay still beside elements that move."""
+    g = sized(s, 33)
+    g[::2] = signs(s, 17) * 0.0
+    run = s.start(sized(s, 33), s.hyper())
+    run.step(s.array(g))
+    run.step(s.array(g))
+
+
+@check("zero/after-steps")
+def zero_after_steps(s: Session) -> None:
+    """With a zero gradient the momentum decays by its β and still gives the direction."""
+    run = s.start(sized(s, 32), s.hyper(weight_decay=0.125))
+    run.step(s.array(sized(s, 32)))
+    for _ in range(3):
+        run.step(s.array(signs(s, 32) * 0.0))
+    run.step(run.near_zero(graded(s, 32)))
+
+
+@check("zero/parameter")
+def zero_parameter(s: Session) -> None:
+    """A parameter that is ±0 moves like any other, by the rate alone; under Tiger's RMS an all-zero matrix stays."""
+    run = s.start(signs(s, 16) * 0.0, s.hyper(weight_decay=0.5))
+    run.step(s.array(sized(s, 16)))
+    run.step(s.array(sized(s, 16)))
