@@ -1,33 +1,35 @@
 """How far a legal evaluation may be from the exact value: the bounds of docs/acceptance.md.
 
-Every function here is a formula that runs on exact fractions and, unchanged, on float64 arrays; the first is what
-decides, the second only spares the work. u is the unit roundoff of the arithmetic, uc that of the coefficients, tiny
-the absolute error that an underflow may add.
+Every function here is a formula that runs on exact fractions and, unchanged, on floats and float64 arrays; the first is
+what decides, the second only spares the work.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from signopt.conformance.formats import Format
 
-__all__ = ["Units", "average_is_exact", "average_slack", "move_is_exact", "move_slack", "shrink_slack"]
+__all__ = [
+    "Units", "average_is_exact", "average_slack", "lsb", "move_is_exact", "move_slack", "representable", "shrink_slack",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
-    """The roundings of one port: of its arithmetic, of its coefficients, and what underflow costs.
+    """The roundings of one port, as fractions or as floats.
 
-    ``second_order`` is the factor that covers every product of roundings; ``doubled`` the further rounding, relative
-    to the result, where it is rounded to a wider format first.
+    ``u`` is the unit roundoff of the arithmetic, ``uc`` that of the coefficients, ``tiny`` the absolute error that an
+    underflow may add: the smallest number, or the smallest normal one where subnormals may be flushed.
     """
 
     compute: Format
-    u: Fraction
-    uc: Fraction
-    tiny: Fraction
+    u: Any
+    uc: Any
+    tiny: Any
     flush: bool
 
     @classmethod
@@ -35,86 +37,81 @@ class Units:
         """The units of arithmetic in ``compute``; ``flush`` lets subnormals become zero."""
         return cls(compute, compute.unit, uc, compute.smallest_normal if flush else compute.smallest, flush)
 
+    @cached_property
+    def floats(self) -> Units:
+        """The same as floats."""
+        return replace(self, u=float(self.u), uc=float(self.uc), tiny=float(self.tiny))
+
     @property
-    def second_order(self) -> Fraction:
-        """1 + 16·u."""
+    def second_order(self) -> Any:
+        """1 + 16·u, which covers every product of roundings."""
         return 1 + 16 * self.u
 
-    def doubled(self, storage: Format) -> Fraction:
-        """u where the result goes through ``compute`` on its way to a narrower storage, else 2^-10·u."""
+    def doubled(self, storage: Format) -> Any:
+        """The further rounding of a result that is first rounded to a wider format, relative to it.
+
+        u where the storage is narrower than the arithmetic; else 2^-10·u, for arithmetic at least ten bits wider.
+        """
         return self.u if storage.precision < self.compute.precision else self.u / 1024
 
 
-def average_slack(b: Fraction, a: Fraction, m: Any, g: Any, units: Units, number: Any = Fraction) -> Any:
+def average_slack(b: Any, a: Any, m: Any, g: Any, units: Units) -> Any:
     """The most by which any legal order can miss b·m + a·g before its last rounding; ``m`` and ``g`` ≥ 0.
 
     (uc + 2·u·max(b, a))·(m + g)·(1 + 16·u) + 8·tiny
     """
-    relative = number((units.uc + 2 * units.u * max(b, a)) * units.second_order)
-    return relative * (m + g) + number(8 * units.tiny)
+    return (units.uc + 2 * units.u * max(b, a)) * units.second_order * (m + g) + 8 * units.tiny
 
 
-def average_is_exact(
-    b: Fraction, a: Fraction, m: Any, g: Any, quantum: Any, units: Units, number: Any = Fraction
-) -> Any:
+def average_is_exact(step: Any, m: Any, g: Any, quantum: Any, units: Units) -> Any:
     """Whether each intermediate of each legal order of b·m + a·g is a number of the compute format.
 
-    They are all multiples of lsb(b, a)·``quantum``, where ``quantum`` divides m and g, and none is larger than m + g.
+    They are all multiples of ``step``·``quantum``, where ``step`` is the power of two that divides b and a, which are
+    themselves numbers of the format, and ``quantum`` the one that divides m and g; and none is larger than m + g.
     """
-    coefficients = min(lsb(b), lsb(a))
-    if not all(units.compute.round(x) == x for x in (b, a)):
-        return (m + g) < 0
-    step = number(coefficients) * quantum
-    return ((m + g) <= number(1 / units.u) * step) & (step >= number(units.tiny))
+    multiple = step * quantum
+    return (units.u * (m + g) <= multiple) & (multiple >= units.tiny)
 
 
-def move_slack(p: Any, s: int, rate: Any, rho: Any, wd: Fraction, units: Units, number: Any = Fraction) -> Any:
-    """The most by which any legal order can miss p − rate·(s + wd·p) before its last rounding; ``p`` ≥ 0.
+def move_slack(p: Any, s: Any, rate: Any, rho: Any, wd: Any, units: Units) -> Any:
+    """The most by which any legal order can miss p − rate·(s + wd·p) before its last rounding; ``p`` and ``s`` ≥ 0.
 
     With ρ the relative error of the rate as the port forms it,
-    (1 + 16·u)·(2·u·p·(1 + rate·wd) + (ρ + 3·u)·rate·|s| + (ρ + uc + 4·u)·rate·wd·p) and underflow; without decay
-    only (1 + 16·u)·(ρ + u)·rate·|s|: where s = 0 too, p stays.
+    (1 + 16·u)·(2·u·p·(1 + rate·wd) + (ρ + 3·u)·rate·s + (ρ + uc + 4·u)·rate·wd·p) and underflow; without decay only
+    (1 + 16·u)·(ρ + u)·rate·s: where s = 0 too, p stays.
     """
-    underflow = number(8 * units.tiny) * (1 + rate + p)
-    u, grown = number(units.u), number(units.second_order)
+    u, grown = units.u, units.second_order
     if wd:
-        decay = rate * number(wd)
-        moved = (rho + 3 * u) * rate * abs(s) + (rho + number(units.uc) + 4 * u) * decay * p
-        return grown * (2 * u * p * (1 + decay) + moved) + underflow
-    moved = (grown * (rho + u) * rate + number(2 * units.tiny)) * abs(s)
-    return moved + (underflow if units.flush else 0 * p)
+        decay = rate * wd
+        moved = (rho + 3 * u) * rate * s + (rho + units.uc + 4 * u) * decay * p
+        return grown * (2 * u * p * (1 + decay) + moved) + 8 * units.tiny * (1 + rate + p)
+    moved = (grown * (rho + u) * rate + 2 * units.tiny) * s
+    return moved + 8 * units.tiny * (1 + rate + p) if units.flush else moved
 
 
-def move_is_exact(p: Any, quantum: Any, rate: Fraction, wd: Fraction, units: Units, number: Any = Fraction) -> Any:
+def move_is_exact(p: Any, quantum: Any, rate: Any, wd: Any, rate_lsb: Any, wd_lsb: Any, units: Units) -> Any:
     """Whether each intermediate of each legal order of p − rate·(s ± wd·p) is a number of the compute format.
 
-    ``quantum`` divides ``p`` ≥ 0. Each line below is one intermediate: its bound, and a power of two that divides it.
+    Rate and decay are such numbers; ``quantum`` divides ``p`` ≥ 0. Each pair below is one kind of intermediate: its
+    bound, and a power of two that divides it.
     """
-    if not all(units.compute.round(x) == x for x in (rate, wd)):
-        return p < 0
-    r, w = lsb(rate), lsb(wd)
-    decay = rate * wd
-    whole = min(Fraction(1), r * w)
-    lines = [
-        (number(wd) * p, number(w) * quantum),
-        (1 + number(wd) * p, number(w) * quantum),
-        (1 + number(wd) * p, number(Fraction(1))),
-        (number(rate) * (1 + number(wd) * p), number(r * w) * quantum),
-        (number(rate) * (1 + number(wd) * p), number(r)),
-        (number(1 + decay), number(whole)),
-        (p * number(1 + decay) + number(rate), number(whole) * quantum),
-        (p * number(1 + decay) + number(rate), number(r)),
-    ]
+    decay, whole = rate * wd, min(1, rate_lsb * wd_lsb)
     fits = p >= 0
-    for bound, divisor in lines:
-        fits = fits & (bound <= number(1 / units.u) * divisor) & (divisor >= number(units.tiny))
+    for bound, divisor in (
+        (1 + wd * p, wd_lsb * quantum),
+        (rate * (1 + wd * p), rate_lsb * wd_lsb * quantum),
+        (p * (1 + decay) + rate, whole * quantum),
+        (1 + wd * p, 1),
+        (1 + decay, whole),
+        (p * (1 + decay) + rate, rate_lsb),
+    ):
+        fits = fits & (units.u * bound <= divisor) & (divisor >= units.tiny)
     return fits
 
 
-def shrink_slack(p: Any, centre: int, units: Units, number: Any = Fraction) -> Any:
+def shrink_slack(p: Any, centre: int, units: Units) -> Any:
     """The most by which (p − centre)·s + centre, or s·p + (1 − s)·centre, can be off; ``p`` ≥ 0."""
-    relative = number((units.uc + 4 * units.u) * units.second_order)
-    return relative * (p + 2 * centre) + number(8 * units.tiny)
+    return (units.uc + 4 * units.u) * units.second_order * (p + 2 * centre) + 8 * units.tiny
 
 
 def lsb(value: Fraction) -> Fraction:
@@ -122,3 +119,9 @@ def lsb(value: Fraction) -> Fraction:
     if not value:
         return Fraction(1)
     return Fraction(value.numerator & -value.numerator, value.denominator)
+
+
+def representable(value: Fraction, target: Format) -> bool:
+    """Whether ``value`` is a finite number of the format."""
+    rounded = target.round(value)
+    return abs(rounded) <= target.largest and rounded == value

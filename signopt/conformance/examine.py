@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -29,22 +30,14 @@ class Fault:
     judgement: Judgement | None = None
 
 
-def examine(
-    law: Law | Shrink, param: Array, grad: Array, momentum: Momentum, new_param: Array, new_momentum: Array | None
-) -> list[Fault]:
-    """The first few faults of one tensor; empty where all is legal. The new momentum is None where it is hidden."""
-    p, g, new_p = (array.astype(np.float64).ravel() for array in (param, grad, new_param))
-    new_m = None if new_momentum is None else new_momentum.astype(np.float64).ravel()
-    before = Momentum(momentum.low.ravel(), momentum.high.ravel(), momentum.storage)
-    if before.low is not before.high and np.array_equal(before.low, before.high):
-        before = Momentum(before.low, before.low, momentum.storage)
+def examine(law: Law | Shrink, p: Array, g: Array, m: Momentum, new_p: Array, new_m: Array | None) -> list[Fault]:
+    """The first few faults of flat float64 arrays under one law; empty where all is legal.
+
+    The new momentum is None where it is hidden.
+    """
     with np.errstate(all="ignore"):
-        faults = (
-            _shrunk(law, p, before, new_p, new_m)
-            if isinstance(law, Shrink)
-            else _stepped(law, p, g, before, new_p, new_m)
-        )
-        return [fault for fault, _ in zip(faults, range(MOST_FAULTS), strict=False)]
+        faults = _shrunk(law, p, m, new_p, new_m) if isinstance(law, Shrink) else _stepped(law, p, g, m, new_p, new_m)
+        return list(islice(faults, MOST_FAULTS))
 
 
 def _stepped(law: Law, p: Array, g: Array, m: Momentum, new_p: Array, new_m: Array | None) -> Iterator[Fault]:

@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from signopt.conformance.bounds import Units
+from signopt.conformance.bounds import Units, representable
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.exact import CENTRE, Array, factor_at, floats, root
 from signopt.conformance.formats import FORMATS, Format, format_of
 
-__all__ = ["Law", "Shrink", "law_of", "role_by_name"]
+__all__ = ["Law", "Shrink", "law_of", "laws_of", "role_by_name"]
+
+Arrays = Mapping[str, Array]
 
 _ROOT_BITS = 160
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """c = b·m + a·g with (b, a) = ``direction``; m' the same with ``memory``; p − rate·(sign(c) + wd·p).
 
@@ -45,6 +48,12 @@ class Law:
     judged: bool = True
     nan: str = "propagate"
 
+    @cached_property
+    def sharp_move(self) -> bool:
+        """Whether there are parameters for which every order of the update is exact."""
+        fits = all(representable(x, self.units.compute) for x in (self.rates[0], self.weight_decay))
+        return self.plain_rate and not self.units.flush and fits
+
     def rate_at(self, index: int, size: int) -> Fraction:
         """The exact rate of the element at flat ``index`` of ``size``."""
         return self.rates[index * len(self.rates) // size]
@@ -64,8 +73,42 @@ def units_of(declared: Declaration, storage: Format) -> Units:
     """The roundings of a port with arrays stored as ``storage``."""
     compute = declared.compute_format(storage)
     single = declared.hyper == "float32" and compute.name == "float64"
-    uc = FORMATS["float32"].unit if single else compute.unit
-    return Units.of(compute, uc, declared.subnormals == "flush")
+    return _units(compute, single, declared.subnormals == "flush")
+
+
+@lru_cache(maxsize=64)
+def _units(compute: Format, single: bool, flush: bool) -> Units:
+    return Units.of(compute, FORMATS["float32"].unit if single else compute.unit, flush)
+
+
+def laws_of(
+    declared: Declaration, hyper: Mapping[str, Any], params: Arrays, grads: Arrays, step: int
+) -> list[tuple[Law | Shrink, list[str]]]:
+    """The laws of 0-based ``step``, each with the tensors that are under it."""
+    grouped: dict[str, list[str]] = {}
+    for name, grad in grads.items():
+        grouped.setdefault(_kind(declared, hyper, name, grad, step), []).append(name)
+    laws = []
+    for names in grouped.values():
+        first = names[0]
+        laws.append((law_of(declared, hyper, first, params[first], grads[first], step), names))
+    return laws
+
+
+def _kind(declared: Declaration, hyper: Mapping[str, Any], name: str, grad: Array, step: int) -> str:
+    """Equal for tensors that share a law: all under Lion and Signum; where no RMS is involved under Tiger."""
+    if declared.rule != "tiger":
+        return ""
+    if np.isnan(grad.astype(np.float64)).any():
+        return f"nan {name}"
+    if (step + 1) % hyper["accumulation_steps"]:
+        return "kept"
+    return "half" if _role(hyper, name) in ("bias", "scale") else f"rms {name}"
+
+
+def _role(hyper: Mapping[str, Any], name: str) -> str:
+    roles = hyper["roles"]
+    return role_by_name(name) if roles is None else str(roles[name])
 
 
 def law_of(
@@ -87,9 +130,7 @@ def law_of(
 def _tiger(
     declared: Declaration, hyper: Mapping[str, Any], name: str, param: Array, grad: Array, step: int, units: Units
 ) -> Law | Shrink:
-    roles = hyper["roles"]
-    role = roles[name] if roles is not None else role_by_name(name)
-    storage = format_of(param.dtype)
+    role, storage = _role(hyper, name), format_of(param.dtype)
     if np.isnan(grad.astype(np.float64)).any():
         return Shrink(int(CENTRE[role]), Fraction(hyper["shrink"]), units, storage)
     window, beta = hyper["accumulation_steps"], Fraction(hyper["beta"])
@@ -97,12 +138,13 @@ def _tiger(
     factor = factor_at(hyper["schedule"], step)
     rate = Fraction(hyper["lr"]) * factor
     decays = role in ("matrix", "embedding")
-    rates, counted = _scaled(rate, param, role)
+    moves = (step + 1) % window == 0
+    rates, counted = _scaled(rate, param, role) if moves else ((Fraction(0),), 0)
     roundings = counted + _schedule_roundings(hyper["schedule"], factor)
     return Law(
         average, average, rates, units.uc + roundings * units.u,
         Fraction(hyper["weight_decay"]) if decays else Fraction(0), units, storage,
-        sign_of_memory=True, plain_rate=not decays, moves=(step + 1) % window == 0,
+        sign_of_memory=True, plain_rate=not decays, moves=moves,
         judged=not decays or _squares_fit(param, units), nan=declared.nan,
     )  # fmt: skip
 
@@ -132,7 +174,10 @@ def _scaled(rate: Fraction, param: Array, role: str) -> tuple[tuple[Fraction, ..
 def _root_mean_square(values: list[float]) -> Fraction:
     if not np.isfinite(values).all():
         return Fraction(0)
-    return root(sum((Fraction(v) ** 2 for v in values), Fraction(0)) / len(values), _ROOT_BITS)
+    ratios = [value.as_integer_ratio() for value in values]
+    common = max(denominator for _, denominator in ratios)
+    total = sum((numerator * (common // denominator)) ** 2 for numerator, denominator in ratios)
+    return root(Fraction(total, common * common * len(values)), _ROOT_BITS)
 
 
 def _squares_fit(param: Array, units: Units) -> bool:

@@ -18,6 +18,7 @@ from signopt.conformance.bounds import (
     lsb,
     move_is_exact,
     move_slack,
+    representable,
     shrink_slack,
 )
 from signopt.conformance.formats import Format
@@ -82,8 +83,9 @@ def _average(coefficients: tuple[Fraction, Fraction], m: tuple[float, float], g:
     size = max(abs(Fraction(end)) for end in m)
     if not any(m) and not g:
         return _Average(low, high, Fraction(0))
-    known = [lsb(Fraction(x)) for x in (m[0], g) if x]
-    if m[0] == m[1] and average_is_exact(b, a, size, abs(Fraction(g)), min(known), units):
+    sharp = m[0] == m[1] and representable(b, units.compute) and representable(a, units.compute)
+    quantum = min(lsb(Fraction(x)) for x in (m[0], g) if x) if any((m[0], g)) else Fraction(1)
+    if sharp and average_is_exact(min(lsb(b), lsb(a)), size, abs(Fraction(g)), quantum, units):
         return _Average(low, high, Fraction(0))
     return _Average(low, high, average_slack(b, a, size, abs(Fraction(g)), units))
 
@@ -151,9 +153,10 @@ def _candidate(law: Law, p: float, s: int, rate: Fraction) -> tuple[float, float
         return p, p
     exact_p, wd, units = Fraction(p), law.weight_decay, law.units
     target = exact_p - rate * (s + wd * exact_p)
-    if law.plain_rate and move_is_exact(abs(exact_p), lsb(exact_p), rate, wd, units) and not units.flush:
+    size = abs(exact_p)
+    if law.sharp_move and move_is_exact(size, lsb(size), rate, wd, lsb(rate), lsb(wd), units):
         return nearness(target, Fraction(0), law.storage, units)
-    slack = move_slack(abs(exact_p), s, rate, law.rate_error, wd, units)
+    slack = move_slack(size, abs(s), rate, law.rate_error, wd, units)
     return nearness(target, slack, law.storage, units)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,11 +20,11 @@ from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
 from signopt.conformance.examine import Fault, examine
 from signopt.conformance.formats import FORMATS, Format, format_of
-from signopt.conformance.law import Law, Shrink, law_of, role_by_name
+from signopt.conformance.law import Law, Shrink, law_of, laws_of, role_by_name
 from signopt.conformance.report import CheckResult, Failure, Trace
-from signopt.conformance.sieve import Momentum, remembered
+from signopt.conformance.sieve import Momentum, joined, remembered
 
-__all__ = ["EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
+__all__ = ["CannotRunError", "EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
 
 Array = np.ndarray[Any, Any]
 Gradients = Array | Tensors | Callable[[str, Array, Array], Array]
@@ -34,6 +35,10 @@ MOST_TRACED = 5000
 
 class NotApplicableError(Exception):
     """The check says nothing about this port; the message is the reason."""
+
+
+class CannotRunError(Exception):
+    """The check cannot run, and a verdict needs it; the message says what the port lacks."""
 
 
 class EnoughError(Exception):
@@ -140,6 +145,7 @@ class Run:
         self.param = {name: array.copy() for name, array in params.items()}
         self.memory = {name: Momentum.shown(np.zeros(a.shape), format_of(a.dtype)) for name, a in params.items()}
         self.shown: Tensors | None = None
+        self._kept_laws: list[tuple[Law | Shrink, list[str]]] | None = None
         self._init(params, momentum, as_given)
 
     def _with_roles(self, hyper: Mapping[str, Any], params: Tensors) -> dict[str, Any]:
@@ -216,10 +222,6 @@ class Run:
     def step(self, grads: Gradients, *, as_given: bool = False) -> None:
         """One step, judged. ``as_given`` hands the port these very arrays, not copies."""
         tensors = self._gradients(grads)
-        laws = {
-            name: law_of(self.session.declared, self.hyper, name, self.param[name], tensors[name], self.step_index)
-            for name in self.param
-        }
         before = {name: grad.copy() for name, grad in tensors.items()}
         self.session.driver.step(
             tensors if as_given else {name: grad.copy(order="K") for name, grad in tensors.items()}
@@ -228,10 +230,18 @@ class Run:
         self.trace.hyper.append(self.hyper)
         self.trace.steps.append(before)
         self.trace.outputs.append((params, momenta))
-        for name, law in laws.items():
-            self._judge(name, law, before[name], params[name], None if momenta is None else momenta[name])
+        for law, names in self._laws(before):
+            self._judge(law, names, before, params, momenta)
         self.param, self.shown = params, momenta
         self.step_index += 1
+
+    def _laws(self, grads: Tensors) -> list[tuple[Law | Shrink, list[str]]]:
+        """The laws of this step, each with its tensors; those of Lion and Signum stay until `configure`."""
+        if self.session.rule == "tiger":
+            return laws_of(self.session.declared, self.hyper, self.param, grads, self.step_index)
+        if self._kept_laws is None:
+            self._kept_laws = laws_of(self.session.declared, self.hyper, self.param, grads, self.step_index)
+        return self._kept_laws
 
     def _gradients(self, grads: Gradients) -> Tensors:
         if callable(grads):
@@ -259,33 +269,49 @@ class Run:
         if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
             raise PortWrongError(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
 
-    def _judge(self, name: str, law: Law | Shrink, grad: Array, param: Array, momentum: Array | None) -> None:
-        memory = self.memory[name]
-        if momentum is not None and format_of(momentum.dtype) != memory.storage:
-            memory = Momentum(memory.low, memory.high, format_of(momentum.dtype))
+    def _judge(
+        self, law: Law | Shrink, names: list[str], grads: Tensors, params: Tensors, momenta: Tensors | None
+    ) -> None:
+        """Judge the tensors that are under one law, as if they were one."""
         session = self.session
-        session.result.judged += param.size
+        old, grad, new = (_flat(tensors, names) for tensors in (self.param, grads, params))
+        memory = joined([self.memory[name] for name in names])
+        if momenta is not None:
+            memory = replace(memory, storage=format_of(momenta[names[0]].dtype))
+        session.result.judged += old.size
         if session.watcher:
-            session.watcher(law, self.param[name], grad, memory, param)
-        for fault in examine(law, self.param[name], grad, memory, param, momentum):
-            self._record(name, law, fault, grad, memory)
-        if momentum is not None:
-            self.memory[name] = Momentum.shown(momentum, memory.storage)
-        elif isinstance(law, Law):
+            session.watcher(law, old, grad, memory, new)
+        shown = None if momenta is None else _flat(momenta, names)
+        for fault in examine(law, old, grad, memory, new, shown):
+            name, index = self._place(names, fault.index)
+            self._record(name, index, fault, float(old[fault.index]), float(grad[fault.index]), memory)
+        if isinstance(law, Law) and shown is None:
             with np.errstate(all="ignore"):
-                self.memory[name] = remembered(law, grad.astype(np.float64), memory)
+                memory = remembered(law, grad, memory)
+        elif shown is not None:
+            memory = Momentum(shown, shown, memory.storage)
+        self.memory |= memory.cut({name: self.param[name].shape for name in names})
 
-    def _record(self, name: str, law: Law | Shrink, fault: Fault, grad: Array, memory: Momentum) -> None:
-        at = fault.index
-        ends = (float(memory.low.ravel()[at]), float(memory.high.ravel()[at]))
-        numbers = {"p": float(self.param[name].ravel()[at]), "g": float(grad.ravel()[at])}
-        inputs: dict[str, Any] = {key: value.hex() for key, value in numbers.items()}
-        inputs["m"] = ends[0].hex() if ends[0] == ends[1] else [end.hex() for end in ends]
-        inputs["hyper"] = {key: str(value) for key, value in self.hyper.items()}
+    def _place(self, names: list[str], index: int) -> tuple[str, tuple[int, ...]]:
+        """The tensor and the index in it of an element of the joined tensors."""
+        for name in names:
+            shape, size = self.param[name].shape, self.param[name].size
+            if index < size:
+                return name, tuple(int(i) for i in np.unravel_index(index, shape))
+            index -= size
+        raise IndexError(index)
+
+    def _record(self, name: str, index: tuple[int, ...], fault: Fault, p: float, g: float, memory: Momentum) -> None:
+        ends = float(memory.low[fault.index]).hex(), float(memory.high[fault.index]).hex()
+        inputs = {
+            "p": p.hex(),
+            "g": g.hex(),
+            "m": ends[0] if ends[0] == ends[1] else list(ends),
+            "hyper": {key: str(value) for key, value in self.hyper.items()},
+        }
         judged, result = fault.judgement, self.session.result
         self.session.record(Failure(
-            result.id, result.dtype, fault.message, name,
-            tuple(int(i) for i in np.unravel_index(at, grad.shape)), self.step_index, fault.quantity, inputs,
+            result.id, result.dtype, fault.message, name, index, self.step_index, fault.quantity, inputs,
             direction="" if judged is None else exact_text(judged.direction),
             region="nan" if judged is None else judged.region,
             allowed=str(fault.allowed), got=fault.got.hex(),
@@ -293,7 +319,7 @@ class Run:
 
     def configure(self, **changes: Any) -> None:
         """Change hyperparameters between steps: by the port's ``configure``, else by a new life from the same state."""
-        self.hyper = {**self.hyper, **changes}
+        self.hyper, self._kept_laws = {**self.hyper, **changes}, None
         if self.session.driver.configurable:
             self.session.driver.configure(self.hyper)
             return
@@ -305,6 +331,11 @@ class Run:
         except NotImplementedError:
             raise NotApplicableError("no configure(hyper), and the momentum cannot be set") from None
         self._trace(carried)
+
+
+def _flat(tensors: Tensors, names: list[str]) -> Array:
+    """The elements of some tensors, one after the other, as float64."""
+    return np.concatenate([tensors[name].astype(np.float64).ravel() for name in names])
 
 
 def _copied(tensors: Tensors) -> Tensors:

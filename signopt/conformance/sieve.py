@@ -6,30 +6,34 @@ it: elements that are wrong, on an edge, not finite or of extreme size. It never
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from signopt.conformance.bounds import average_is_exact, average_slack, move_is_exact, move_slack, shrink_slack
+from signopt.conformance.bounds import (
+    Units,
+    average_is_exact,
+    average_slack,
+    lsb,
+    move_is_exact,
+    move_slack,
+    representable,
+    shrink_slack,
+)
 from signopt.conformance.doubledouble import Pair, combine, pair, product
 from signopt.conformance.formats import Format
 from signopt.conformance.law import Law, Shrink
 
-__all__ = ["Momentum", "plainly_legal", "plainly_shrunk", "remembered"]
+__all__ = ["Momentum", "joined", "plainly_legal", "plainly_shrunk", "remembered"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _INNER, _OUTER = 1 - 2.0**-10, 1 + 2.0**-10
-
-
-def number(value: Fraction) -> float:
-    """A fraction as float64, beyond its range infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,16 @@ class Momentum:
         """Where both ends are one number."""
         return np.asarray(self.low == self.high)
 
+    def cut(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Momentum]:
+        """A joined momentum cut into tensors again."""
+        at, pieces = 0, {}
+        for name, shape in shapes.items():
+            end = at + math.prod(shape)
+            low = self.low[at:end].reshape(shape)
+            high = low if self.high is self.low else self.high[at:end].reshape(shape)
+            pieces[name], at = Momentum(low, high, self.storage), end
+        return pieces
+
     @classmethod
     def shown(cls, values: Any, storage: Format) -> Momentum:
         """As a port shows it."""
@@ -52,15 +66,23 @@ class Momentum:
         return cls(wide, wide, storage)
 
 
-def lsb(values: Floats) -> Floats:
-    """The largest power of two that divides each element; 1 for zero."""
+def joined(pieces: list[Momentum]) -> Momentum:
+    """Several tensors' momenta as one flat one; known where all of them are."""
+    low = np.concatenate([piece.low.ravel() for piece in pieces])
+    if all(piece.low is piece.high or np.array_equal(piece.low, piece.high) for piece in pieces):
+        return Momentum(low, low, pieces[0].storage)
+    return Momentum(low, np.concatenate([piece.high.ravel() for piece in pieces]), pieces[0].storage)
+
+
+def _lsb(values: Floats, of_zero: float = np.inf) -> Floats:
+    """The largest power of two that divides each element."""
     mantissa, exponent = np.frexp(values)
     whole = (mantissa * 2.0**53).astype(np.int64)
     step = np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
-    return np.where(values == 0, 1.0, step)
+    return np.where(values == 0, of_zero, step)
 
 
-def half_spacing(values: Floats, storage: Format) -> Floats:
+def _half_spacing(values: Floats, storage: Format) -> Floats:
     """Half the distance to the nearest neighbour of each number of the format ``storage``."""
     mantissa, exponent = np.frexp(np.abs(values))
     least = storage.emin - storage.precision + 1
@@ -74,8 +96,52 @@ def _usual(*arrays: Floats) -> Mask:
     fine = np.True_
     for values in arrays:
         sizes = np.abs(values)
-        fine = fine & ((values == 0) | ((sizes > 2.0**-400) & (sizes < 2.0**400)))
+        fine = fine & ((values == 0) | ((sizes > 2.0**-850) & (sizes < 2.0**850)))
     return np.asarray(fine)
+
+
+class _Weights:
+    """b·m + a·g: the coefficients as floats and as pairs, and the power of two that divides both (0: none does)."""
+
+    def __init__(self, coefficients: tuple[Fraction, Fraction], units: Units) -> None:
+        b, a = coefficients
+        self.b, self.a = float(b), float(a)
+        self.pairs = pair(b), pair(a)
+        sharp = representable(b, units.compute) and representable(a, units.compute)
+        self.step = float(min(lsb(b), lsb(a))) if sharp else 0.0
+
+
+@lru_cache(maxsize=256)
+def _weights(coefficients: tuple[Fraction, Fraction], units: Units) -> _Weights:
+    return _Weights(coefficients, units)
+
+
+class _Constants:
+    """The numbers of one law as float64, formed once."""
+
+    def __init__(self, law: Law) -> None:
+        self.units = law.units.floats
+        self.memory = _weights(law.memory, law.units)
+        self.direction = _weights(law.direction, law.units)
+        self.wd, self.rho, self.half = (
+            float(law.weight_decay),
+            float(law.rate_error),
+            float(law.units.compute.largest / 2),
+        )
+        self.rates = np.array([pair(rate) for rate in law.rates]).T
+        self.decays = np.array([pair(-rate * law.weight_decay) for rate in law.rates]).T
+        self.steps = (float(lsb(law.rates[0])), float(lsb(law.weight_decay))) if law.sharp_move else None
+
+    def each(self, pairs: Floats, size: int) -> Pair:
+        """A pair for each of ``size`` elements: one for all, or one for each row."""
+        if pairs.shape[1] == 1:
+            return pairs[0, 0], pairs[1, 0]
+        return tuple(np.repeat(part, size // pairs.shape[1]) for part in pairs)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=256)
+def _constants(law: Law) -> _Constants:
+    return _Constants(law)
 
 
 @dataclass(frozen=True)
@@ -86,86 +152,79 @@ class _Average:
     exact: Mask
 
 
-def _average(coefficients: tuple[Fraction, Fraction], m: Momentum, g: Floats, law: Law) -> _Average:
-    b, a = coefficients
-    fresh = product(pair(a), g)
-    low = combine(product(pair(b), m.low), fresh)
-    high = low if m.low is m.high else combine(product(pair(b), m.high), fresh)
-    size = np.maximum(np.abs(m.low), np.abs(m.high))
-    quantum = np.minimum(np.where(m.low == 0, np.inf, lsb(m.low)), np.where(g == 0, np.inf, lsb(g)))
-    empty = (size == 0) & (g == 0)
-    quantum = np.where(empty, 1.0, quantum)
-    exact = m.known & average_is_exact(b, a, size, np.abs(g), quantum, law.units, number)
-    slack = average_slack(b, a, size, np.abs(g), law.units, number)
-    exact = exact | empty
+def _average(weights: _Weights, m: Momentum, g: Floats, units: Units) -> _Average:
+    fresh = product(weights.pairs[1], g)
+    low = combine(product(weights.pairs[0], m.low), fresh)
+    high = low if m.low is m.high else combine(product(weights.pairs[0], m.high), fresh)
+    size, gradient = np.maximum(np.abs(m.low), np.abs(m.high)), np.abs(g)
+    exact = (size == 0) & (gradient == 0)
+    if weights.step:
+        quantum = np.minimum(_lsb(m.low), _lsb(g))
+        exact |= m.known & average_is_exact(weights.step, size, gradient, quantum, units)
+    slack = average_slack(weights.b, weights.a, size, gradient, units)
     return _Average(low, high, np.where(exact, 0.0, slack), exact)
 
 
 def plainly_legal(law: Law, p: Floats, g: Floats, m: Momentum, new_p: Floats, new_m: Floats | None) -> Mask:
-    """Where the new parameter, and the new momentum if shown, are legal beyond doubt."""
-    rates = np.repeat([number(rate) for rate in law.rates], max(p.size // len(law.rates), 0)).reshape(p.shape)
-    usual = _usual(p, g, m.low, m.high, rates, new_p) & (law.judged | (not law.moves))
-    memory = _average(law.memory, m, g, law)
-    direction = memory if law.sign_of_memory else _average(law.direction, m, g, law)
-    fine = usual & _in_range(law, p, g, m, rates)
+    """Where the new parameter, and the new momentum if shown, are legal beyond doubt; all arrays flat."""
+    if not p.size or not (law.judged or not law.moves):
+        return np.zeros(p.shape, bool)
+    constants = _constants(law)
+    memory = _average(constants.memory, m, g, constants.units)
+    fine = _usual(p, g, m.low, m.high, new_p) & _in_range(constants, p, g, m)
     if new_m is not None:
-        fine = fine & _usual(new_m) & _near(new_m, memory.low, memory.slack, memory.exact, m.storage, law)
+        near = _near(new_m, memory.low, memory.slack, memory.exact, m.storage, law)
+        fine = fine & _usual(new_m) & near
     if not law.moves:
         return np.asarray(fine & (new_p == p))
-    return fine & _moved_by_a_legal_sign(law, p, new_p, rates, direction, m.storage)
+    direction = memory if law.sign_of_memory else _average(constants.direction, m, g, constants.units)
+    return np.asarray(fine & _moved_by_a_legal_sign(law, constants, p, new_p, direction, m.storage))
 
 
-def _in_range(law: Law, p: Floats, g: Floats, m: Momentum, rates: Floats) -> Mask:
-    half, wd = number(law.units.compute.largest / 2), number(law.weight_decay)
-    size = np.abs(p)
-    reached = np.maximum(size * (1 + rates * wd) + rates, wd * size + 1 + rates * wd)
-    inside: Mask = (np.abs(g) + np.maximum(np.abs(m.low), np.abs(m.high)) < half * _INNER) & (reached < half * _INNER)
-    return inside
+def _in_range(constants: _Constants, p: Floats, g: Floats, m: Momentum) -> Mask:
+    """No sum or product of these may overflow; rates and decays of the checks are below 2^20."""
+    rate, size = np.max(constants.rates[0]), np.abs(p)
+    reached = (size + 1) * (1 + rate * constants.wd + rate + constants.wd)
+    largest = np.maximum(np.abs(g) + np.maximum(np.abs(m.low), np.abs(m.high)), reached)
+    return np.asarray(largest < constants.half * _INNER)
 
 
 def _moved_by_a_legal_sign(
-    law: Law, p: Floats, new_p: Floats, rates: Floats, direction: _Average, storage: Format
+    law: Law, constants: _Constants, p: Floats, new_p: Floats, direction: _Average, storage: Format
 ) -> Mask:
     slack = direction.slack
     if law.sign_of_memory and storage.precision < law.units.compute.precision:
-        slack = slack + number(storage.smallest)
+        slack = slack + float(storage.smallest)
     still = direction.exact & (direction.low[0] == 0)
-    up = ~still & (direction.low[0] > slack * _OUTER)
-    down = ~still & (direction.high[0] < -slack * _OUTER)
+    up, down = direction.low[0] > slack * _OUTER, direction.high[0] < -slack * _OUTER
+    certain = np.where(still, 0.0, up * 1.0 - down)
+    legal = (still | up | down) & _reached(law, constants, p, new_p, certain)
     band = ~still & (direction.low[0] < slack * _INNER) & (direction.high[0] > -slack * _INNER)
-    legal = np.zeros(p.shape, bool)
-    for s, certain in ((0, still), (1, up), (-1, down)):
-        possible = certain | band
-        if possible.any():
-            legal |= possible & _reached(law, p, new_p, rates, s)
-    return legal
+    if band.any():
+        for s in (-1.0, 0.0, 1.0):
+            legal = legal | (band & _reached(law, constants, p, new_p, np.full(p.shape, s)))
+    return np.asarray(legal)
 
 
-def _reached(law: Law, p: Floats, new_p: Floats, rates: Floats, s: int) -> Mask:
+def _reached(law: Law, constants: _Constants, p: Floats, new_p: Floats, s: Floats) -> Mask:
     """Where ``new_p`` is p − rate·(s + wd·p) within the bounds."""
-    wd, size = law.weight_decay, np.abs(p)
-    pairs = [pair(rate) for rate in law.rates]
-    repeats = max(p.size // len(pairs), 0)
-    high, low = (np.repeat(part, repeats).reshape(p.shape) for part in zip(*pairs, strict=True))
+    high, low = constants.each(constants.rates, p.size)
+    size = np.abs(p)
     target: Pair = combine((p, 0.0), (-s * high, -s * low))
-    if wd:
-        decays = [pair(rate * wd) for rate in law.rates]
-        dh, dl = (np.repeat(part, repeats).reshape(p.shape) for part in zip(*decays, strict=True))
-        target = combine(target, product((-dh, -dl), p))
-    exact = np.zeros(p.shape, bool)
-    if law.plain_rate and not law.units.flush:
-        exact = move_is_exact(size, lsb(p), law.rates[0], wd, law.units, number)
-    exact = exact | (rates == 0)
-    slack = move_slack(size, s, rates, number(law.rate_error), wd, law.units, number)
+    if constants.wd:
+        target = combine(target, product(constants.each(constants.decays, p.size), p))
+    exact = np.broadcast_to(high == 0, p.shape)
+    if constants.steps:
+        exact = exact | move_is_exact(size, _lsb(p, 1.0), high, constants.wd, *constants.steps, constants.units)
+    slack = move_slack(size, np.abs(s), high, constants.rho, constants.wd, constants.units)
     return _near(new_p, target, np.where(exact, 0.0, slack), exact, law.storage, law)
 
 
 def _near(value: Floats, target: Pair, slack: Floats, exact: Mask, storage: Format, law: Law | Shrink) -> Mask:
     """Where ``value`` is a rounding to ``storage`` of something within ``slack`` of ``target``."""
     distance = np.abs((value - target[0]) - target[1])
-    narrow = storage.precision < law.units.compute.precision
-    rounding = half_spacing(value, storage) * _INNER
-    if narrow:
+    rounding = _half_spacing(value, storage) * _INNER
+    if storage.precision < law.units.compute.precision:
         return np.asarray(distance <= slack * _INNER + rounding)
     close: Mask = np.where(exact, distance == 0, distance <= slack * (1 - 2.0**-40) + rounding)
     return close
@@ -173,12 +232,10 @@ def _near(value: Floats, target: Pair, slack: Floats, exact: Mask, storage: Form
 
 def plainly_shrunk(law: Shrink, p: Floats, new_p: Floats) -> Mask:
     """Where ``new_p`` is the parameter after a NaN gradient, beyond doubt."""
-    shifted = combine((p, 0.0), (-float(law.centre) * np.ones_like(p), 0.0))
-    high, low = product(shifted, number(law.factor))
-    rest = pair(law.factor)[1]
-    target = combine((high, low + rest * shifted[0]), (float(law.centre) * np.ones_like(p), 0.0))
-    slack = shrink_slack(np.abs(p), law.centre, law.units, number)
-    return _usual(p, new_p) & _near(new_p, target, slack, np.zeros(p.shape, bool), law.storage, law)
+    centre = np.full(p.shape, float(law.centre))
+    target = combine(product(pair(law.factor), p), product(pair(1 - law.factor), centre))
+    slack = shrink_slack(np.abs(p), law.centre, law.units.floats)
+    return np.asarray(_usual(p, new_p) & _near(new_p, target, slack, np.zeros(p.shape, bool), law.storage, law))
 
 
 def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
@@ -186,8 +243,10 @@ def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
 
     Where the result is not finite or of extreme size the ends are infinite: nothing is known.
     """
-    new = _average(law.memory, m, g, law)
-    slack = new.slack * _OUTER + np.abs(new.low[0]) * number(law.units.doubled(m.storage)) * (new.slack > 0)
+    constants = _constants(law)
+    new = _average(constants.memory, m, g, constants.units)
+    slack = new.slack * _OUTER
+    slack = slack + np.abs(new.low[0]) * constants.units.doubled(m.storage) * (new.slack > 0)
     low, high = _below(new.low[0] - slack, m.storage), -_below(-(new.high[0] + slack), m.storage)
     sharp = new.exact & _holds(new.low[0], m.storage)
     low, high = np.where(sharp, new.low[0], low), np.where(sharp, new.high[0], high)
@@ -196,13 +255,11 @@ def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
 
 
 def _holds(values: Floats, storage: Format) -> Mask:
-    with np.errstate(all="ignore"):
-        same: Mask = values.astype(storage.dtype).astype(np.float64) == values
+    same: Mask = values.astype(storage.dtype).astype(np.float64) == values
     return same
 
 
 def _below(values: Floats, storage: Format) -> Floats:
     """A number of ``storage`` that is not above the rounding of any value from ``values`` up."""
-    step = 4 * half_spacing(values, storage)
-    with np.errstate(all="ignore"):
-        return (values - step).astype(storage.dtype).astype(np.float64)
+    lower: Floats = (values - 4 * _half_spacing(values, storage)).astype(storage.dtype).astype(np.float64)
+    return lower

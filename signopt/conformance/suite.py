@@ -11,7 +11,7 @@ from signopt.conformance.checks import PROFILES, REGISTRY, Check
 from signopt.conformance.declarations import Declaration, DeclarationError
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, made
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.session import EnoughError, NotApplicableError, Session
+from signopt.conformance.session import CannotRunError, EnoughError, NotApplicableError, Session
 
 __all__ = ["apply_deviations", "check", "introduce", "run_check", "select"]
 
@@ -114,6 +114,8 @@ def run_check(each: Check, driver: Driver, declared: Declaration, dtype: str, se
         pass
     except NotApplicableError as reason:
         result.status, result.reason = "not_applicable", str(reason)
+    except CannotRunError as reason:
+        result.status, result.reason = "not_run", str(reason)
     except (PortRaisedError, PortWrongError) as error:
         _record_quietly(session, str(error))
     _conclude(each, result)
