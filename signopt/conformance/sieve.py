@@ -82,12 +82,13 @@ def _lsb(values: Floats, of_zero: float = np.inf) -> Floats:
     return np.where(values == 0, of_zero, step)
 
 
-def _half_spacing(values: Floats, storage: Format) -> Floats:
-    """Half the distance to the nearest neighbour of each number of the format ``storage``."""
-    mantissa, exponent = np.frexp(np.abs(values))
+def _half_spacing(values: Floats, storage: Format, outward: Mask | bool = False) -> Floats:
+    """Half the distance to the next number of ``storage`` towards zero, or away from it where ``outward``."""
+    mantissa, exponent = np.frexp(values)
     least = storage.emin - storage.precision + 1
-    exponent = np.where(mantissa == 0, least, exponent - storage.precision - (mantissa == 0.5))
-    spacing: Floats = np.ldexp(0.5, np.maximum(exponent, least))
+    exponent = exponent - storage.precision - ((np.abs(mantissa) == 0.5) & ~np.asarray(outward))
+    exponent = np.where(mantissa == 0, least, np.maximum(exponent, least))
+    spacing: Floats = np.ldexp(0.5, exponent)
     return spacing
 
 
@@ -223,10 +224,11 @@ def _reached(law: Law, constants: _Constants, p: Floats, new_p: Floats, s: Float
 def _near(value: Floats, target: Pair, slack: Floats, exact: Mask, storage: Format, law: Law | Shrink) -> Mask:
     """Where ``value`` is a rounding to ``storage`` of something within ``slack`` of ``target``."""
     distance = np.abs((value - target[0]) - target[1])
-    rounding = _half_spacing(value, storage) * _INNER
+    rounding = _half_spacing(value, storage, np.abs(target[0]) > np.abs(value))
+    within = distance <= slack * (1 - 2.0**-40) + rounding * (1 - 2.0**-20)
     if storage.precision < law.units.compute.precision:
-        return np.asarray(distance <= slack * _INNER + rounding)
-    close: Mask = np.where(exact, distance == 0, distance <= slack * (1 - 2.0**-40) + rounding)
+        return np.asarray(within)
+    close: Mask = np.where(exact, distance == 0, within)
     return close
 
 

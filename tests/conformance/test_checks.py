@@ -84,7 +84,8 @@ def test_a_wrong_port_fails_and_the_report_says_where():
 def test_a_port_that_breaks_is_reported_and_never_raises(port, text):
     report = check(port, profile="core")
     assert report.verdict == "fail"
-    assert all(text in result.failures[0].message for result in report.checks)
+    assert report.counts["failed"] >= 10
+    assert all(text in result.failures[0].message for result in report.checks if result.failures)
 
 
 def test_a_port_without_description_could_not_run():

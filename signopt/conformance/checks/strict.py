@@ -86,7 +86,7 @@ def _steps(
     else:
         role = role_by_name(name)
         central = exact.scales(p, role)
-        ulp = 2 * float(s.declared.compute_format(s.storage).unit)
+        spacing = np.spacing(central.astype("float64" if compute == "float64" else "float32")).astype(np.float64)
         for ulps in (0, 1, -1, 2, -2) if role in ("matrix", "embedding") else (0,):
-            rms = central * (1 + ulps * ulp)
+            rms = central + ulps * spacing
             yield exact.tiger(p, g, m, step=step, beta=hyper["beta"], role=role, rms=rms, **options)
