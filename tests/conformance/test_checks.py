@@ -49,7 +49,7 @@ class NoMomentum(Lion):
 
 class Junk(Lion):
     def params(self):
-        return {"w": "not an array"}
+        return dict.fromkeys(self.p, "not an array")
 
 
 class Raises(Lion):
