@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 from signopt.conformance.port import Port
 
-__all__ = ["ENTRY_POINT_GROUP", "Candidate", "attribute", "discover", "lone_module", "version_of"]
+__all__ = ["ENTRY_POINT_GROUP", "Candidate", "defaults_of", "discover", "lone_module", "version_of"]
 
 ENTRY_POINT_GROUP = "signopt.ports"
 
@@ -61,18 +62,22 @@ class Candidate:
         return version_of(self.distribution)
 
 
+_HYPERPARAMETERS = ("lr", "learning_rate", "betas", "beta", "beta_1", "beta_2", "b1", "b2", "momentum", "weight_decay")
+
+
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default hyperparameters in a signature, under the names that it gives them."""
+    parameters = inspect.signature(function).parameters
+    found = {name: parameters[name].default for name in _HYPERPARAMETERS if name in parameters}
+    return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}
+
+
 def version_of(distribution: str) -> str:
     """Return the version of an installed distribution, or an empty string."""
     try:
         return version(distribution)
     except PackageNotFoundError:
         return ""
-
-
-def attribute(target: str) -> Any:
-    """Import ``"package.module:name"`` and return what it names."""
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def lone_module(name: str) -> ModuleType:

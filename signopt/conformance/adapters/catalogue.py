@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from signopt.conformance.adapters.candidate import Candidate, lone_module, version_of
+from signopt.conformance.adapters.candidate import Candidate, defaults_of, lone_module, version_of
 from signopt.conformance.adapters.deepspeed import deepspeed_cpu_lion
 from signopt.conformance.adapters.keras import KerasPort
 from signopt.conformance.adapters.mlx import MlxPort
@@ -40,7 +40,7 @@ def _signum(hyper: Keywords) -> Keywords:
 
 def _tiger(hyper: Keywords) -> Keywords:
     if hyper["accumulation_steps"] != 1 or hyper["schedule"] is not None:
-        raise NotImplementedError("this Tiger has neither accumulation nor a schedule")
+        raise ValueError("this Tiger has neither accumulation nor a schedule")
     return {name: hyper[name] for name in ("lr", "beta", "weight_decay")}
 
 
@@ -70,6 +70,7 @@ def _torch(
             rule,
             lambda params, hyper: optimizer(params, **arguments(hyper), **(options or {})),
             settings or arguments,
+            constructor_defaults=defaults_of(optimizer),
             **{"version": version_of(distribution), **_TORCH_CHOICES, **rest},
         )
 
@@ -77,10 +78,17 @@ def _torch(
     return Candidate(name, rule, distribution, modules, build, variant=variant)
 
 
-def _optax(name: str, rule: str, transform: Callable[[Keywords], Any], **rest: Any) -> Candidate:
+def _optax(name: str, rule: str, target: str, transform: Callable[[Keywords], Any], **rest: Any) -> Candidate:
     def build() -> Port:
-        choices = {"dtypes": ("float32", "float64"), "nan": "propagate", "subnormals": "flush", "decay": "bracket"}
-        return OptaxPort(name, rule, transform, **{"version": version_of("optax"), **choices, **rest})
+        declared: dict[str, Any] = {
+            "version": version_of("optax"),
+            "dtypes": ("float32", "float64"),
+            "nan": "propagate",
+            "subnormals": "flush",
+            "decay": "bracket",
+            "constructor_defaults": defaults_of(getattr(import_module("optax"), target)),
+        }
+        return OptaxPort(name, rule, transform, **declared, **rest)
 
     return Candidate(name, rule, "optax", ("jax", "optax"), build)
 
@@ -92,25 +100,44 @@ def _optax_lion(hyper: Keywords) -> Any:
 
 
 def _optax_signum(hyper: Keywords) -> Any:
+    """optax.signum has no decay; where one is asked for, it stands where optax.lion has it, before the rate."""
     import optax
 
-    if hyper["weight_decay"]:
-        raise NotImplementedError("optax.signum has no weight decay")
-    return optax.signum(hyper["lr"], hyper["beta"])
+    if not hyper["weight_decay"]:
+        return optax.signum(hyper["lr"], hyper["beta"])
+    return optax.chain(
+        optax.ema(hyper["beta"], debias=False),
+        optax.scale_by_sign(),
+        optax.add_decayed_weights(hyper["weight_decay"]),
+        optax.scale_by_learning_rate(hyper["lr"]),
+    )
 
 
 def _keras(backend: str, **choices: Any) -> Candidate:
     name = f"keras/{backend}"
 
     def build() -> Port:
-        declared = {"dtypes": ("float32", "float64"), "decay": "first", **choices}
-        return KerasPort(name, "lion", version=version_of("keras"), **declared)
+        declared: dict[str, Any] = {
+            "version": version_of("keras"),
+            "dtypes": ("float32", "float64"),
+            "decay": "first",
+            "constructor_defaults": defaults_of(import_module("keras").optimizers.Lion),
+        }
+        return KerasPort(name, "lion", **declared, **choices)
 
     return Candidate(name, "lion", "keras", ("keras", backend), build, {"KERAS_BACKEND": backend})
 
 
 def _mlx() -> Port:
-    return MlxPort("mlx", "lion", version=version_of("mlx"), dtypes=("float32",), nan="zero", decay="first")
+    return MlxPort(
+        "mlx",
+        "lion",
+        version=version_of("mlx"),
+        dtypes=("float32",),
+        nan="zero",
+        decay="first",
+        constructor_defaults=defaults_of(import_module("mlx.optimizers").Lion),
+    )
 
 
 _WITHOUT_LR = "the decay is multiplied by the ratio of the rate to the first rate, not by the rate (documented option)"
@@ -169,9 +196,9 @@ CATALOGUE: tuple[Candidate, ...] = (
         )
         for foreach in (False, True)
     ),
-    _optax("optax", "lion", _optax_lion),
-    _optax("optax/jit", "lion", _optax_lion, jit=True),
-    _optax("optax", "signum", _optax_signum, momentum="ema"),
+    _optax("optax", "lion", "lion", _optax_lion),
+    _optax("optax/jit", "lion", "lion", _optax_lion, jit=True),
+    _optax("optax", "signum", "signum", _optax_signum, momentum="ema"),
     _keras("torch", nan="zero"),
     _keras("jax", nan="propagate", subnormals="flush"),
     _keras("tensorflow", nan="propagate", subnormals="flush"),

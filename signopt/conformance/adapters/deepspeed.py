@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from signopt.conformance.adapters.candidate import Candidate, version_of
+from signopt.conformance.adapters.candidate import Candidate, defaults_of, version_of
 from signopt.conformance.adapters.torch import TorchPort
 from signopt.conformance.port import Port
 
@@ -34,6 +35,7 @@ def deepspeed_cpu_lion(path: Path) -> Candidate:
             version=version_of("deepspeed"),
             dtypes=("float32",),
             decay="first",
+            constructor_defaults=defaults_of(import_module("deepspeed.ops.lion").DeepSpeedCPULion),
         )
 
     return Candidate(f"deepspeed/{path}", "lion", "deepspeed", ("torch", "deepspeed", "cpuinfo", "ninja"), build)

@@ -96,6 +96,7 @@ class TorchPort:
             raise NotImplementedError("the optimizer keeps its momentum in a form of its own")
         self._params = {name: torch.nn.Parameter(to_tensor(p.copy("K"))) for name, p in params.items()}
         self._optimizer = self._build(list(self._params.values()), hyper)
+        self._stepped = False
         for name, start in (momentum or {}).items():
             state = self._optimizer.state[self._params[name]]
             state.update(self._beside | {self._key: to_tensor(start.copy("K"))})
@@ -107,6 +108,7 @@ class TorchPort:
 
     def step(self, grads: Arrays) -> None:
         """Set ``.grad`` of every parameter and call the optimizer."""
+        self._stepped = True
         for name, param in self._params.items():
             param.grad = to_tensor(grads[name])
         self._optimizer.step()
@@ -116,11 +118,15 @@ class TorchPort:
         return {name: from_tensor(param) for name, param in self._params.items()}
 
     def momentum(self) -> Arrays | None:
-        """Return the live momentum, zeros where the optimizer has not made its state yet."""
+        """Return the live momentum: zeros before the first step, None if the optimizer has made none by then.
+
+        Signum with β = 0 is such a case: some optimizers keep no buffer for it.
+        """
         if self._key is None:
             return None
-        state = {name: self._optimizer.state[param].get(self._key) for name, param in self._params.items()}
-        return {
-            name: np.zeros_like(from_tensor(self._params[name])) if value is None else from_tensor(value)
-            for name, value in state.items()
-        }
+        states = {name: self._optimizer.state[param] for name, param in self._params.items()}
+        if not self._stepped and not any(states.values()):
+            return {name: np.zeros_like(from_tensor(param)) for name, param in self._params.items()}
+        if any(self._key not in state for state in states.values()):
+            return None
+        return {name: from_tensor(state[self._key]) for name, state in states.items()}

@@ -1,0 +1,88 @@
+"""The commands of the field: run the matrix, run one row, build the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from signopt.conformance.adapters.candidate import discover
+from signopt.conformance.field.matrix import rows, run_row
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m signopt.conformance.field", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="check every port that is installed"))
+    _add_one(commands.add_parser("one", help="check one port in this process; the report is the last line"))
+    _add_page(commands.add_parser("page", help="build the compatibility page from the reports"))
+    options = parser.parse_args(arguments)
+    return int(options.command(options))
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder for the reports")
+    parser.add_argument("--past", type=Path, help="folder of releases of the past, each distribution-version")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="only ports whose distribution is one of these")
+    parser.add_argument("--profile", default="standard")
+    parser.add_argument("--seconds", type=float, default=900.0, help="limit for one port")
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    options.out.mkdir(parents=True, exist_ok=True)
+    chosen = [row for row in rows(options.past) if not options.only or row.candidate.distribution in options.only]
+    if not chosen:
+        raise SystemExit(f"no port of {', '.join(options.only)} is known")
+    for row in chosen:
+        result = run_row(row, options.out, options.profile, options.seconds)
+        report = result.get("report")
+        said = report["verdict"] if report else f"not run: {result['stopped']}"
+        print(f"{row.id:<48} {result['seconds']:>6.1f} s  {said}", flush=True)
+    return 0
+
+
+def _add_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--rule", required=True)
+    parser.add_argument("--profile", default="standard")
+    parser.set_defaults(command=_one)
+
+
+def _one(options: argparse.Namespace) -> int:
+    from signopt.conformance import check
+
+    candidate = next(c for c in discover() if (c.name, c.rule) == (options.name, options.rule))
+    report = check(candidate.build(), profile=options.profile)
+    result = {
+        "version": candidate.version(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        "report": report.to_dict(),
+    }
+    print("\n" + json.dumps(result))
+    return 0
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reports", type=Path, required=True, help="folder that run wrote")
+    parser.add_argument("--docs", type=Path, required=True, help="the docs folder")
+    parser.set_defaults(command=_page)
+
+
+def _page(options: argparse.Namespace) -> int:
+    from signopt.conformance.field.page import write_page
+    from signopt.conformance.field.picture import draw
+
+    results = [json.loads(path.read_text()) for path in sorted(options.reports.glob("*.json"))]
+    write_page(results, options.docs / "field" / "compatibility.md")
+    draw(results, options.docs / "_static" / "compatibility.png")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

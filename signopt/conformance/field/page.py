@@ -1,0 +1,148 @@
+"""The compatibility page: what each port is, what came of it, and why, in MyST Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signopt.conformance.field.findings import Finding, explain, load
+
+__all__ = ["VERDICTS", "compose", "verdict", "write_page"]
+
+Result = Mapping[str, Any]
+
+VERDICTS = {"pass": "passes", "bug": "fails", "choice": "another rule, by choice", "stopped": "not run"}
+
+
+def write_page(results: Sequence[Result], path: Path) -> None:
+    """Write the page for these results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(compose(results, load()), "utf-8")
+
+
+def verdict(result: Result) -> str:
+    """Return a key of :data:`VERDICTS`."""
+    if "report" not in result:
+        return "stopped"
+    if result["report"]["verdict"] == "pass":
+        return "pass"
+    return "choice" if result["variant"] else "bug"
+
+
+def compose(results: Sequence[Result], findings: Sequence[Finding]) -> str:
+    """Return the page.
+
+    Raises
+    ------
+    ValueError
+        If a failure has no finding that argues it, or a finding is out of date: see :mod:`.findings`.
+    """
+    ordered = sorted(results, key=lambda each: (each["rule"], each["name"], each.get("version", "")))
+    ran = [each for each in ordered if "report" in each]
+    present = [each for each in ran if not each["past"]]
+    causes = {id(each): explain(each, findings) for each in ran}
+    sections = [
+        _head(ran),
+        "## Verdicts\n\n" + _verdicts(present, causes),
+        "## Why a port fails\n\n" + _arguments(present, causes, "bug"),
+        "## Another rule, by choice\n\n" + _arguments(present, causes, "choice"),
+        "## Mended\n\n" + _mended([each for each in ran if each["past"]], causes),
+        "## Not run\n\n" + _stopped([each for each in ordered if "report" not in each]),
+    ]
+    return "\n".join(sections)
+
+
+def _head(ran: Sequence[Result]) -> str:
+    suites = ", ".join(sorted({each["report"]["suite"] for each in ran}))
+    profiles = ", ".join(sorted({each["report"]["profile"] for each in ran}))
+    machines = ", ".join(sorted({each["machine"] for each in ran}))
+    dates = sorted({each["date"] for each in ran})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return f"""# Compatibility
+
+<!-- Written by `python -m signopt.conformance.field page`; edit the findings, not this file. -->
+
+{len(ran)} implementations that other people publish, each held to the rule that it names. Suite {suites}, profile
+{profiles}, run {when} on {machines}, without a GPU. `bash docs/field/run.sh` makes the environment, runs the matrix and
+writes this page.
+
+A port fails only where it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
+and the default hyperparameters are its author's choice, and are listed as such.
+
+![Checks passed and failed, per port](../_static/compatibility.png)
+"""
+
+
+_NAN = {"zero": "0", "propagate": "NaN", "": "not declared"}
+
+_COLUMNS: tuple[tuple[str, Callable[[Result], str]], ...] = (
+    ("rule", lambda each: each["rule"]),
+    ("port", lambda each: each["name"]),
+    ("version", lambda each: f"{each['distribution']} {each['version']}"),
+    ("passed", lambda each: str(each["report"]["counts"]["passed"])),
+    ("failed", lambda each: str(each["report"]["counts"]["failed"])),
+    ("not applicable", lambda each: str(each["report"]["counts"]["not_applicable"])),
+    ("dtypes", lambda each: ", ".join(each["report"]["declared"]["dtypes"])),
+    ("decay", lambda each: each["report"]["declared"].get("decay", "")),
+    ("sign of NaN", lambda each: _NAN[each["report"]["declared"].get("nan", "")]),
+    ("subnormals", lambda each: each["report"]["declared"].get("subnormals", "keep")),
+    ("defaults", lambda each: _hyper(each["report"]["declared"].get("constructor_defaults") or {})),
+)
+
+
+def _verdicts(present: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:
+    def said(result: Result) -> str:
+        links = " ".join(f"[{number}]({each.case})" for number, each in enumerate(causes[id(result)], 1))
+        return f"**{VERDICTS[verdict(result)]}** {links}".strip()
+
+    titles = [title for title, _ in _COLUMNS]
+    titles.insert(3, "verdict")
+    lines = []
+    for result in present:
+        cells = [cell(result) for _, cell in _COLUMNS]
+        cells.insert(3, said(result))
+        lines.append(cells)
+    return table(titles, lines)
+
+
+def _arguments(results: Sequence[Result], causes: Mapping[int, Sequence[Finding]], kind: str) -> str:
+    shown = {each: None for result in results for each in causes[id(result)] if each.kind == kind}
+    return "\n".join(_argument(each) for each in shown) or "None.\n"
+
+
+def _argument(finding: Finding) -> str:
+    ports = ", ".join(f"`{port}`" for port in finding.ports)
+    link = f" Upstream: <{finding.link}>." if finding.link else ""
+    return f"""### {finding.title}
+
+{ports}, version {", ".join(finding.versions)}. {finding.argument.strip()}
+
+Source: {finding.source}. [Reproduction and suggested mend]({finding.case}).{link} Failing checks:
+{", ".join(f"`{check}`" for check in finding.checks)}.
+"""
+
+
+def _mended(past: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:
+    lines = []
+    for each in past:
+        for cause in causes[id(each)]:
+            version = f"{each['distribution']} {each['version']}"
+            lines.append([each["rule"], each["name"], version, cause.title, cause.mended, cause.link])
+    return table(["rule", "port", "release", "what it computed", "mended in", "upstream"], lines)
+
+
+def _stopped(stopped: Iterable[Result]) -> str:
+    return table(["rule", "port", "what stopped it"], [[e["rule"], e["name"], e["stopped"]] for e in stopped])
+
+
+def _hyper(defaults: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in defaults.items())
+
+
+def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, or a word where there is nothing to show."""
+    if not lines:
+        return "None.\n"
+    rows = [titles, ["---"] * len(titles), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"

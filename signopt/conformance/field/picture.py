@@ -1,0 +1,44 @@
+"""The picture of the matrix: one bar per port, as long as its checks, coloured by what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signopt.conformance.field.page import VERDICTS, verdict
+
+__all__ = ["draw"]
+
+_COLOURS = {"passed": "#3b8b5a", "not_applicable": "#c9cfd4", "failed": "#c0392b"}
+
+
+def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the ports of today that ran, the failing ones at the foot, and write ``path`` as PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    ran = [each for each in results if "report" in each and not each["past"]]
+    ran.sort(key=lambda each: (verdict(each) == "bug", verdict(each) == "choice", each["rule"], each["name"]))
+    labels = [f"{each['rule']}  {each['name']}  {each['version']}" for each in ran]
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.24 * len(ran)), layout="constrained")
+    left = [0] * len(ran)
+    for status, colour in _COLOURS.items():
+        widths = [each["report"]["counts"][status] for each in ran]
+        axes.barh(labels, widths, left=left, color=colour, label=status.replace("_", " "), height=0.72)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for place, each in enumerate(ran):
+        if verdict(each) != "pass":
+            axes.annotate(
+                VERDICTS[verdict(each)], (left[place], place), (4, 0), textcoords="offset points", va="center"
+            )
+    axes.invert_yaxis()
+    axes.set_xlabel("checks, each counted once per dtype")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.16, y=0.01)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.06), ncols=3, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
