@@ -208,8 +208,18 @@ CATALOGUE: tuple[Candidate, ...] = (
     _torch("bitsandbytes", "lion", "bitsandbytes", "bitsandbytes.optim:Lion", **_BNB),
     _torch("bert4torch", "lion", "bert4torch", "bert4torch.optimizers:Lion", lone=True),
     _torch("bert4torch", "tiger", "bert4torch", "bert4torch.optimizers:Tiger", lone=True),
+    _torch("adv-lion", "lion", "adv-lion", "adv_lion:Lion", beside={"step": 0}),
     _torch("adv-optm", "lion", "adv-optm", "adv_optm:Lion_adv"),
     _torch("adv-optm", "signum", "adv-optm", "adv_optm:SignSGD_adv"),
+    _torch(
+        "flashoptim",
+        "lion",
+        "flashoptim",
+        "flashoptim:FlashLion",
+        options={"quantize": False, "master_weight_bits": None, "compress_state_dict": False, "fused": False},
+        momentum=None,
+        dtypes=("float32",),
+    ),
     deepspeed_cpu_lion("simd"),
     deepspeed_cpu_lion("scalar"),
 )

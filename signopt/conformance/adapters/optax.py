@@ -44,6 +44,7 @@ class OptaxPort:
     ) -> None:
         self._description = {"name": name, "rule": rule, **declarations}
         self._transform, self._key, self._jit = transform, momentum, jit
+        self._made: dict[str, tuple[Any, Callable[..., Any]]] = {}
 
     def describe(self) -> Mapping[str, Any]:
         """Return the name, the rule and the declarations."""
@@ -65,16 +66,22 @@ class OptaxPort:
 
     def configure(self, hyper: Mapping[str, Any]) -> None:
         """Replace the transformation and keep the state: optax closes over its hyperparameters."""
+        key = repr(sorted(hyper.items()))
+        if key not in self._made:
+            self._made[key] = self._make(hyper)
+        self._transformation, self._update = self._made[key]
+
+    def _make(self, hyper: Mapping[str, Any]) -> tuple[Any, Callable[..., Any]]:
         import jax
-
-        self._transformation = self._transform(hyper)
-        self._update = jax.jit(self._advance) if self._jit else self._advance
-
-    def _advance(self, grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
         import optax
 
-        updates, state = self._transformation.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
+        transformation = self._transform(hyper)
+
+        def advance(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
+            updates, state = transformation.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        return transformation, jax.jit(advance) if self._jit else advance
 
     def step(self, grads: Arrays) -> None:
         """Apply one update."""

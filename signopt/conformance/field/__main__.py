@@ -8,6 +8,7 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from signopt.conformance.adapters.candidate import discover
 from signopt.conformance.field.matrix import rows, run_row
@@ -62,10 +63,19 @@ def _one(options: argparse.Namespace) -> int:
         "version": candidate.version(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
-        "report": report.to_dict(),
+        "report": _shortened(report.to_dict()),
     }
     print("\n" + json.dumps(result))
     return 0
+
+
+def _shortened(report: dict[str, Any]) -> dict[str, Any]:
+    """Keep of each check what the page and a reader of a failure need: its first failure and not the rest."""
+    kept = ("id", "dtype", "status", "reason")
+    checks = [
+        {key: each[key] for key in kept if each[key]} | {"failures": each["failures"][:1]} for each in report["checks"]
+    ]
+    return report | {"checks": checks}
 
 
 def _add_page(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib.resources import files
 from typing import Any
 
@@ -29,7 +30,8 @@ class Finding:
     kind
         ``"bug"``; or ``"choice"`` where the port documents that it computes another rule.
     checks
-        The ids of the checks that fail because of it.
+        The checks that fail because of it: ids, or patterns such as ``"roles/*"``; with a dtype after a colon where
+        only that one is concerned, as in ``"*:float64"``.
     title, argument
         What is computed instead, and why that is not the rule.
     source
@@ -66,8 +68,9 @@ def _finding(entry: Mapping[str, Any]) -> Finding:
 
 
 def failing(result: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the checks that failed in one row."""
-    return {check["id"] for check in result["report"]["checks"] if check["status"] == "failed"}
+    """Return the checks that failed in one row, as ``"id:dtype"``."""
+    checks = result["report"]["checks"]
+    return {f"{check['id']}:{check['dtype']}" for check in checks if check["status"] == "failed"}
 
 
 def explain(result: Mapping[str, Any], findings: Sequence[Finding]) -> list[Finding]:
@@ -80,9 +83,12 @@ def explain(result: Mapping[str, Any], findings: Sequence[Finding]) -> list[Find
     """
     port, version = f"{result['rule']}/{result['name']}", result["version"]
     own = [each for each in findings if port in each.ports and version in each.versions]
-    failed, explained = failing(result), {check for each in own for check in each.checks}
-    if failed - explained:
-        raise ValueError(f"{port} {version} fails {', '.join(sorted(failed - explained))}: no finding argues it")
-    if explained - failed:
-        raise ValueError(f"{port} {version}: a finding names {', '.join(sorted(explained - failed))}, not failing")
+    named = [pattern for each in own for pattern in each.checks]
+    failed, patterns = failing(result), [each if ":" in each else f"{each}:*" for each in named]
+    unargued = sorted(check for check in failed if not any(fnmatch(check, pattern) for pattern in patterns))
+    if unargued:
+        raise ValueError(f"{port} {version} fails {', '.join(unargued)}: no finding argues it")
+    stale = sorted(pattern for pattern in patterns if not any(fnmatch(check, pattern) for check in failed))
+    if stale:
+        raise ValueError(f"{port} {version}: a finding names {', '.join(stale)}, which did not fail")
     return own

@@ -1,0 +1,150 @@
+"""The field: the rows, the page, and the rule that no failure is published without an argument."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signopt.conformance.adapters.candidate import Candidate
+from signopt.conformance.field import matrix
+from signopt.conformance.field.findings import Finding, explain, load
+from signopt.conformance.field.matrix import Row, rows, run_row
+from signopt.conformance.field.page import compose, verdict
+
+DOCS = Path(__file__).parents[2] / "docs" / "field"
+CASES = sorted((DOCS / "cases").glob("*.md"))
+
+
+def result(name: str = "one", failed: tuple[str, ...] = (), **other: Any) -> dict[str, Any]:
+    checks = [{"id": "step/clear", "dtype": "float32", "status": "passed"}]
+    checks += [{"id": each, "dtype": "float32", "status": "failed"} for each in failed]
+    counts = {"passed": 1, "failed": len(failed), "deviating": 0, "not_applicable": 0, "not_run": 0}
+    declared = {"dtypes": ["float32"], "decay": "first", "nan": "zero"}
+    report = {"suite": "2026.11.0", "profile": "standard", "declared": declared, "counts": counts, "checks": checks}
+    report["verdict"] = "fail" if failed else "pass"
+    found = {"name": name, "rule": "lion", "distribution": name, "version": "1.0", "variant": "", "past": False}
+    return {**found, "date": "2026-11-22", "machine": "Python", "seconds": 1.0, "report": report, **other}
+
+
+FINDING = Finding(("lion/one",), ("1.0",), "bug", ("zero/*",), "Zero moves", "Because.", "one.c:7", "cases/one.md")
+
+
+def code_of(case: Path) -> str:
+    return re.search(r"```python\n(.*?)```", case.read_text("utf-8"), re.DOTALL).group(1)
+
+
+def test_a_failure_without_an_argument_is_not_published() -> None:
+    with pytest.raises(ValueError, match=r"lion/one 1\.0 fails decay/size:float32: no finding argues it"):
+        compose([result(failed=("decay/size", "zero/gradient"))], [FINDING])
+
+
+@pytest.mark.parametrize("failed", [(), ("decay/size",)])
+def test_an_argument_that_is_out_of_date_is_not_published(failed: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="lion/one"):
+        explain(result(failed=failed), [FINDING])
+
+
+def test_an_argument_may_be_for_one_dtype_alone() -> None:
+    explain(result(failed=("zero/gradient",)), [replace(FINDING, checks=("*:float32",))])
+    with pytest.raises(ValueError, match="no finding"):
+        explain(result(failed=("zero/gradient",)), [replace(FINDING, checks=("*:float64",))])
+
+
+def test_another_version_or_rule_needs_an_argument_of_its_own() -> None:
+    assert explain(result(failed=("zero/gradient",)), [FINDING]) == [FINDING]
+    for change in ({"version": "1.1"}, {"rule": "tiger"}, {"name": "two"}):
+        with pytest.raises(ValueError, match="no finding"):
+            explain(result(failed=("zero/gradient",), **change), [FINDING])
+
+
+def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
+    choice = replace(FINDING, ports=("lion/choice",), kind="choice", title="Masked by design")
+    mended = replace(FINDING, versions=("0.9",), title="Moved nothing", mended="1.0", case="")
+    stopped = {"name": "absent", "rule": "lion", "distribution": "absent", "variant": "", "past": False}
+    page = compose(
+        [
+            result(failed=("zero/gradient",)),
+            result("choice", failed=("zero/gradient",), variant="masks"),
+            result(failed=("zero/gradient",), past=True, version="0.9"),
+            result("fine"),
+            {**stopped, "stopped": "not installed: absent", "seconds": 0.0},
+        ],
+        [FINDING, choice, mended],
+    )
+    parts = dict(zip(*[iter(re.split(r"^## (.*)$", page, flags=re.MULTILINE)[1:])] * 2, strict=True))
+    assert "| lion | fine | fine 1.0 | **passes** |" in parts["Verdicts"]
+    assert "| lion | one | one 1.0 | **fails** [1](cases/one.md) |" in parts["Verdicts"]
+    assert "0.9" not in parts["Verdicts"]
+    assert "Zero moves" in parts["Why a port fails"]
+    assert "Masked by design" in parts["Another rule, by choice"]
+    assert "| one 0.9 | Moved nothing | 1.0 |" in parts["Mended"]
+    assert "| lion | absent | not installed: absent |" in parts["Not run"]
+
+
+def test_a_variant_that_fails_is_a_choice_and_one_that_passes_passes() -> None:
+    assert verdict(result(failed=("a",))) == "bug"
+    assert verdict(result(failed=("a",), variant="masks")) == "choice"
+    assert verdict(result(variant="masks")) == "pass"
+
+
+def candidate(**changes: Any) -> Candidate:
+    return replace(Candidate("a/b, c", "lion", "dist", ("json",), object), **changes)
+
+
+def test_a_row_of_the_past_has_a_name_and_a_path_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my-dist-0.9"
+    folder.mkdir()
+    mine, other = candidate(distribution="my-dist", environment={"BACKEND": "x"}), candidate(name="other")
+    monkeypatch.setattr(matrix, "discover", lambda: iter([mine, other]))
+    monkeypatch.setenv("PYTHONPATH", "before")
+    present, _, past = rows(tmp_path)
+    assert (present.id, past.id) == ("lion--a-b-c", "lion--a-b-c--my-dist-0.9")
+    assert past.environment()["PYTHONPATH"].split(":") == [str(folder), "before"]
+    assert past.environment()["BACKEND"] == "x"
+
+
+def test_a_port_that_is_not_installed_is_written_down_as_not_run(tmp_path: Path) -> None:
+    run_row(Row(candidate(modules=("no_such_module",))), tmp_path, "core", 10)
+    written = json.loads((tmp_path / "lion--a-b-c.json").read_text())
+    assert written["stopped"] == "not installed: no_such_module"
+    assert "report" not in written
+
+
+def test_a_port_that_cannot_be_built_or_never_ends_costs_its_own_row_only(tmp_path: Path) -> None:
+    assert "StopIteration" in run_row(Row(candidate(name="unknown")), tmp_path, "core", 100)["stopped"]
+    assert run_row(Row(candidate(name="unknown")), tmp_path, "core", 0.01)["stopped"] == "did not end within 0 s"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_the_bug_is_still_there(case: Path) -> None:
+    """Red here is good news: the port was mended, so the finding goes to the mended ones."""
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code_of(case)], capture_output=True, text=True)
+    absent = re.search(r"ModuleNotFoundError: .*|'NoneType' object has no attribute 'origin'", run.stderr)
+    if absent:
+        pytest.skip(f"not installed here: {absent.group()}")
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_case_is_short_stands_alone_and_asserts(case: Path) -> None:
+    code = code_of(case)
+    assert "signopt" not in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+    assert re.search(r"^ *assert ", code, re.MULTILINE)
+    for heading in ("What comes.", "What the source says.", "Why."):
+        assert f"**{heading}**" in case.read_text("utf-8")
+
+
+def test_every_finding_has_its_case_and_every_case_its_finding() -> None:
+    named = {each.case for each in load() if not each.mended}
+    assert named == {f"cases/{path.name}" for path in CASES}
+    for each in load():
+        assert each.kind in ("bug", "choice")
+        assert re.search(r":\d+", each.source), f"{each.title}: no line in its source"
