@@ -1,0 +1,67 @@
+"""The pytest plugin, run in a pytest of its own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = str(Path(__file__).parent / "isolation")
+
+
+def run(folder, *arguments):
+    paths = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {HOSTILE!r}]; import pytest; "
+    code = paths + "sys.exit(pytest.main(['-p', 'pytest_signopt', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
+    command = [sys.executable, "-c", code, "-q", "-ra", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def counts(output):
+    return {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|xfailed|skipped)", output)}
+
+
+def test_a_right_port_gives_a_passing_test_per_check(tmp_path):
+    done = run(tmp_path, "--signopt-port=hostile_ports:Right", "--signopt-profile=core", "-vv")
+    assert done.returncode == 0, done.stdout
+    assert "hostile_ports:Right::step/exact[float32] PASSED" in done.stdout
+    assert counts(done.stdout)["passed"] >= 12
+
+
+def test_a_wrong_port_fails_with_what_was_allowed(tmp_path):
+    done = run(tmp_path, "--signopt-port=hostile_ports:NaNEverywhere", "--signopt-profile=core", "-k", "step/exact")
+    assert done.returncode == 1
+    assert counts(done.stdout) == {"failed": 2}
+    assert re.search(r"allowed .*\n\s+got nan", done.stdout)
+
+
+def test_stated_deviations_are_strict_xfails(tmp_path):
+    (tmp_path / "known.toml").write_text('[[deviation]]\ncheck = "step/exact"\nreason = "all is NaN here"\n')
+    options = ["--signopt-profile=core", "--signopt-deviations=known.toml", "-k", "step/exact"]
+    done = run(tmp_path, "--signopt-port=hostile_ports:NaNEverywhere", *options)
+    assert (done.returncode, counts(done.stdout)) == (0, {"xfailed": 2})
+    done = run(tmp_path, "--signopt-port=hostile_ports:Right", *options)
+    assert (done.returncode, counts(done.stdout)) == (1, {"failed": 2})
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such:Port", "cannot import 'no_such'"),
+        ("hostile_ports:DescribesNothing", "describe() must return a mapping"),
+        ("hostile_ports:Unmakeable", "no such accelerator"),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_an_error_of_usage(tmp_path, target, message):
+    done = run(tmp_path, f"--signopt-port={target}")
+    assert done.returncode == 4
+    assert message in done.stderr
+
+
+def test_without_a_port_nothing_is_imported(tmp_path):
+    (tmp_path / "test_light.py").write_text(
+        "import sys\ndef test_light():\n    assert not {'numpy', 'signopt'} & set(sys.modules)\n"
+    )
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stdout
