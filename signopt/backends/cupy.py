@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,22 @@ from signopt._identity import SameArrays
 from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._cuda_compile import load_function
 from signopt.backends._cuda_grads import GradientTable
-from signopt.backends._cuda_tables import THREADS, Slot, element_table, reduction_table, tiger_table
+from signopt.backends._cuda_tables import (
+    THREADS,
+    ElementTable,
+    ReductionTable,
+    Slot,
+    element_table,
+    reduction_table,
+    tiger_table,
+)
 from signopt.roles import traits_of
 from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
 
 __all__ = ["CupyBackend"]
+
+OUT_OF_MEMORY = 2
+"""cudaErrorMemoryAllocation."""
 
 
 class CupyBackend:
@@ -33,8 +44,8 @@ class CupyBackend:
     RuntimeError
         From the first step of a rule, if its kernels cannot be compiled or loaded; from a step under capture, if it
         would have to allocate or upload.
-    cupy.cuda.memory.OutOfMemoryError
-        If there is no room for the tables, before anything is written.
+    MemoryError
+        If there is no room on the device for the tables, before anything is written.
     """
 
     name: ClassVar[str] = "cupy"
@@ -51,28 +62,31 @@ class CupyBackend:
 
     def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
         k = coefficients
-        self._update("lion", grads, (k.lr, k.B1, k.A1, k.B2, k.A2, k.weight_decay))
+        numbers = (k.lr, k.B1, k.A1, k.B2, k.A2, k.weight_decay)
+        self._step(grads, lambda group, table: [group.update("lion", table, numbers)])
 
     def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
         k = coefficients
-        self._update("signum", grads, (k.lr, k.B, k.A, k.weight_decay))
+        numbers = (k.lr, k.B, k.A, k.weight_decay)
+        self._step(grads, lambda group, table: [group.update("signum", table, numbers)])
 
     def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
-        with self._device:
-            self._adopt(grads)
-            steps = [group.tiger(self._grads.pointer, coefficients) for group in self._groups]
-            self._grads.about_to_launch()
-            for stage in zip(*steps, strict=True):
-                for function, grid, arguments in stage:
-                    function((grid,), (THREADS,), arguments)
+        self._step(grads, lambda group, table: group.tiger(table, coefficients))
 
-    def _update(self, rule: str, grads: Sequence[Array], coefficients: tuple[float, ...]) -> None:
+    def _step(self, grads: Sequence[Array], prepare: Callable[[_Group, int], list[Launch]]) -> None:
+        """Prepare every launch, which is where memory runs out and compilers fail, and only then launch.
+
+        Stages go over all groups before the next begins, so the stages that write parameters come last.
+        """
         with self._device:
-            self._adopt(grads)
-            launches = [group.update(rule, self._grads.pointer, coefficients) for group in self._groups]
+            try:
+                self._adopt(grads)
+                stages = zip(*[prepare(group, self._grads.pointer) for group in self._groups], strict=True)
+            except (MemoryError, RuntimeError) as error:
+                _explain_memory(error)
+                raise
             self._grads.about_to_launch()
-            for function, grid, arguments in launches:
-                function((grid,), (THREADS,), arguments)
+            _launch([launch for stage in stages for launch in stage])
 
     def _adopt(self, grads: Sequence[Array]) -> None:
         """Make the tables on the device those of ``grads``."""
@@ -95,74 +109,91 @@ class CupyBackend:
         return [_Group(key, slots, self._device.id) for key, slots in groups.items()]
 
 
-Launch = tuple[Any, int, tuple[Any, ...]]
-"""A function, its number of blocks and its arguments."""
+def _launch(launches: Sequence[Launch]) -> None:
+    written: list[str] = []
+    for launch in launches:
+        try:
+            launch.function((launch.blocks,), (THREADS,), launch.arguments)
+        except RuntimeError as error:
+            state = f"already updated: {', '.join(written)}" if written else "nothing was updated"
+            raise RuntimeError(f"launching {launch.name} on {launch.dtypes} arrays failed, {state}: {error}") from error
+        if launch.writes:
+            written.append(f"{launch.dtypes} arrays")
+
+
+def _explain_memory(error: Exception) -> None:
+    """Raise MemoryError if ``error`` says that device memory ran out: CuPy has an error of its own per allocator."""
+    if isinstance(error, MemoryError) or getattr(error, "status", None) == OUT_OF_MEMORY:
+        raise MemoryError(
+            f"no device memory left for a step's tables of addresses and sums; nothing was updated: {error}"
+        ) from error
+
+
+class Launch(NamedTuple):
+    """A kernel launch, ready to go; ``writes`` if it changes parameters or momenta."""
+
+    name: str
+    dtypes: str
+    function: Any
+    blocks: int
+    arguments: tuple[Any, ...]
+    writes: bool
 
 
 class _Group:
     """Tensors that one kernel serves."""
 
     def __init__(self, key: tuple[str, str, bool], slots: list[Slot], device: int) -> None:
-        self._param_dtype, self._momentum_dtype, self._strided = key
+        self._dtypes, self._strided = key[:2], key[2]
         self._slots = slots
         self._device = device
-        self._number = np.float64 if compute_dtype_name(self._param_dtype) == "float64" else np.float32
+        self._number = np.float64 if compute_dtype_name(key[0]) == "float64" else np.float32
         self._functions: dict[str, Any] = {}
 
     def update(self, rule: str, grads: int, coefficients: tuple[float, ...]) -> Launch:
-        """The launch of Lion or Signum."""
+        """The launch of Lion or Signum; ``grads`` is the address of the table of gradients."""
         table = self._elements
         arguments = (*self._pointers(table, grads), *map(self._number, coefficients))
-        return self._function(rule, f"signopt_{rule}"), table.blocks, arguments
+        return self._launch(rule, f"signopt_{rule}", table.blocks, arguments)
 
     def tiger(self, grads: int, k: TigerCoefficients) -> list[Launch]:
         """The three launches of Tiger; a micro-step that moves nothing needs no sums of squares."""
-        table, reductions = self._tiger_elements, self._reductions
+        reductions, table = self._reductions, self._tiger_elements
         lane_blocks, fold_blocks = reductions.all_blocks if k.moves else reductions.nan_blocks
-        number = self._number
-        lr = number(k.lr)
-        numbers = (number(k.b1), number(k.b2), lr, lr * number(0.5), number(k.weight_decay), number(k.shrink))
-        layouts = _pointer(table.layouts)
-        lanes, folds = reductions.lanes.data.ptr, reductions.folds.data.ptr
-        work = reductions.reductions.data.ptr
+        work, lanes, folds = map(_pointer, (reductions.reductions, reductions.lanes, reductions.folds))
+        to_lanes = (work, grads, _pointer(reductions.lane_owners), _pointer(table.layouts), lanes)
+        to_folds = (work, _pointer(reductions.fold_owners), lanes, folds)
+        half_lr = 0.5 * float(self._number(k.lr))
+        numbers = (k.b1, k.b2, k.lr, half_lr, k.weight_decay, k.shrink)
+        to_move = (*self._pointers(table, grads), folds, *map(self._number, numbers), np.int32(k.moves))
         return [
-            (
-                self._function("tiger", "signopt_tiger_lanes"),
-                lane_blocks,
-                (work, grads, reductions.lane_owners.data.ptr, layouts, lanes),
-            ),
-            (
-                self._function("tiger", "signopt_tiger_folds", strided=False),
-                fold_blocks,
-                (work, reductions.fold_owners.data.ptr, lanes, folds),
-            ),
-            (
-                self._function("tiger", "signopt_tiger"),
-                table.blocks,
-                (*self._pointers(table, grads), folds, *numbers, np.int32(k.moves)),
-            ),
+            self._launch("tiger", "signopt_tiger_lanes", lane_blocks, to_lanes),
+            self._launch("tiger", "signopt_tiger_folds", fold_blocks, to_folds),
+            self._launch("tiger", "signopt_tiger", table.blocks, to_move),
         ]
 
     @cached_property
-    def _elements(self) -> Any:
+    def _elements(self) -> ElementTable:
         return element_table(self._slots)
 
     @cached_property
-    def _reductions(self) -> Any:
+    def _reductions(self) -> ReductionTable:
         return reduction_table(self._slots)
 
     @cached_property
-    def _tiger_elements(self) -> Any:
+    def _tiger_elements(self) -> ElementTable:
         return tiger_table(self._slots, self._reductions)
 
-    def _pointers(self, table: Any, grads: int) -> tuple[int, int, int, int]:
-        return table.tensors.data.ptr, grads, table.owners.data.ptr, _pointer(table.layouts)
+    def _pointers(self, table: ElementTable, grads: int) -> tuple[int, int, int, int]:
+        return _pointer(table.tensors), grads, _pointer(table.owners), _pointer(table.layouts)
 
-    def _function(self, rule: str, kernel: str, *, strided: bool = True) -> Any:
+    def _launch(self, rule: str, kernel: str, blocks: int, arguments: tuple[Any, ...]) -> Launch:
         if kernel not in self._functions:
-            name = f"{kernel}_strided" if self._strided and strided else kernel
-            self._functions[kernel] = load_function(rule, name, self._param_dtype, self._momentum_dtype, self._device)
-        return self._functions[kernel]
+            folds = kernel.endswith("_folds")
+            name = f"{kernel}_strided" if self._strided and not folds else kernel
+            self._functions[kernel] = load_function(rule, name, *self._dtypes, self._device)
+        writes = kernel == f"signopt_{rule}"
+        return Launch(kernel, self._dtypes[0], self._functions[kernel], blocks, arguments, writes)
 
 
 def _pointer(array: Any) -> int:

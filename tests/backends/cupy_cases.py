@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,16 @@ def triple(
     return arrays[0], arrays[1], arrays[2]
 
 
-def cases(param_dtype: str, momentum_dtype: str, *, finite: bool = False) -> Iterator[Case]:
+@functools.cache
+def cases(param_dtype: str, momentum_dtype: str, *, finite: bool = False) -> tuple[Case, ...]:
     """Every size at offsets 0 to 3, and at a few sizes with only one array off its alignment."""
     placements = [(size, (offset,) * 3) for size in SIZES for offset in range(4)]
     placements += [(129, offsets) for offsets in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (3, 1, 2), (8, 4, 0))]
-    for seed, (size, offsets) in enumerate(placements):
-        guard = 9
-        yield Case(triple(max(offsets) + size + guard, param_dtype, momentum_dtype, seed, finite=finite), size, offsets)
+    guard = 9
+    return tuple(
+        Case(triple(max(offsets) + size + guard, param_dtype, momentum_dtype, seed, finite=finite), size, offsets)
+        for seed, (size, offsets) in enumerate(placements)
+    )
 
 
 def expected(rule: str, case: Case, coefficients: Any, role: str = "matrix") -> tuple[np.ndarray, np.ndarray]:

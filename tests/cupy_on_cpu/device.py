@@ -213,7 +213,7 @@ class HostDevice:
             "eventCreateWithFlags": lambda flags: self._handle("event"),
             "eventDestroy": nothing,
             "eventElapsedTime": _returning(0.0),
-            "eventQuery": nothing,
+            "eventQuery": _returning(0),
             "eventRecord": nothing,
             "eventSynchronize": self._synchronise,
             "free": self._free,
@@ -247,7 +247,7 @@ class HostDevice:
             "streamGetFlags": _returning(0),
             "streamGetPriority": _returning(0),
             "streamIsCapturing": lambda stream: int(stream in self._capturing),
-            "streamQuery": nothing,
+            "streamQuery": _returning(0),
             "streamSynchronize": self._synchronise,
             "streamWaitEvent": nothing,
         }

@@ -1,0 +1,377 @@
+"""What a step on CuPy arrays asks of the device: launches, uploads, streams, graphs, strides, and errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import signopt
+from tests.backends.cupy_device import host_device, needs_cupy
+from tests.bits import assert_same_bits, random_triple
+
+pytestmark = needs_cupy
+__all__ = ["host_device"]
+
+OPTIMIZERS = {"lion": signopt.Lion, "signum": signopt.Signum, "tiger": signopt.Tiger}
+RULES = pytest.mark.parametrize("rule", OPTIMIZERS)
+HOST_TO_DEVICE = 1
+
+
+def arrays(shapes, dtype="float32", seed=0):
+    import cupy
+
+    made = [random_triple(shape, dtype, seed + i)[:2] for i, shape in enumerate(shapes)]
+    return [cupy.asarray(param) for param, _ in made], [cupy.asarray(grad) for _, grad in made]
+
+
+def alongside(rule, params, **options):
+    """The same optimizer on NumPy copies, by the rule itself."""
+    import cupy
+
+    return OPTIMIZERS[rule]([cupy.asnumpy(param) for param in params], backend="portable", **options)
+
+
+def assert_equal_state(opt, reference):
+    import cupy
+
+    for name, param in opt.params.items():
+        assert_same_bits(cupy.asnumpy(param), reference.params[name])
+        assert_same_bits(cupy.asnumpy(opt.momentum[name]), reference.momentum[name])
+
+
+@pytest.mark.parametrize("tensors", [1, 148, 1000])
+@pytest.mark.parametrize(("rule", "launches"), [("lion", 1), ("signum", 1), ("tiger", 3)])
+def test_launches_do_not_grow_with_the_number_of_tensors(rule, launches, tensors, host_device):
+    params, grads = arrays([(3,)] * tensors)
+    options = {"roles": ["matrix"] + ["bias"] * (tensors - 1)} if rule == "tiger" else {}
+    opt = OPTIMIZERS[rule](params, **options)
+    for _ in range(2):
+        host_device.reset_log()
+        opt.step(grads)
+        assert len(host_device.launches) == launches
+
+
+def test_one_launch_per_pair_of_dtypes(host_device):
+    narrow, narrow_grads = arrays([(5,), (70,)], "float16")
+    wide, wide_grads = arrays([(5,), (70,)], "float64")
+    opt = signopt.Lion(narrow + wide)
+    host_device.reset_log()
+    opt.step(narrow_grads + wide_grads)
+    assert len(host_device.launches) == 2
+
+
+@RULES
+def test_a_step_on_the_same_gradients_only_launches(rule, host_device):
+    params, grads = arrays([(3, 4)] * 20)
+    opt = OPTIMIZERS[rule](params)
+    opt.step(grads)
+    host_device.reset_log()
+    opt.step(grads)
+    assert (host_device.copies, host_device.allocations, host_device.synchronisations) == ([], 0, 0)
+
+
+@RULES
+def test_new_gradients_cost_one_upload_of_their_addresses(rule, host_device):
+    params, grads = arrays([(3, 4)] * 20)
+    reference = alongside(rule, params)
+    opt = OPTIMIZERS[rule](params)
+    for seed in range(3):
+        _, grads = arrays([(3, 4)] * 20, seed=100 * seed)
+        host_device.reset_log()
+        opt.step(grads)
+        if seed:
+            assert host_device.copies == [(HOST_TO_DEVICE, 20 * 8)]
+            assert (host_device.allocations, host_device.synchronisations) == (0, 0)
+        reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+def strided_views(base):
+    """Views of one 12 × 10 array in which no axis is where a contiguous array has it."""
+    import cupy
+
+    return [base.T, base[::2, 1::3], base[::-1], base[:, ::-1][3:7], cupy.moveaxis(base.reshape(3, 4, 10), 0, 2)]
+
+
+@RULES
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("which", ["param", "grad", "both"])
+def test_any_strides(rule, dtype, which, host_device):
+    options = {} if rule != "tiger" else {"roles": ["matrix", "embedding", "bias", "scale", "embedding"]}
+    many, many_grads = arrays([(12, 10)] * 5, dtype)
+    params = [strided_views(param)[i] for i, param in enumerate(many)]
+    grads = [strided_views(grad)[i] for i, grad in enumerate(many_grads)]
+    if which == "grad":
+        params = [param.copy() for param in params]
+    if which == "param":
+        grads = [grad.copy() for grad in grads]
+    opt, reference = OPTIMIZERS[rule](params, **options), alongside(rule, params, **options)
+    for _ in range(2):
+        opt.step(grads)
+        reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+@RULES
+def test_strided_updates_write_nothing_else(rule):
+    (base,), (grad,) = arrays([(12, 10)])
+    before = base.get()
+    opt = OPTIMIZERS[rule]([base[::2, 1::3]])
+    opt.step([grad[::2, 1::3]])
+    after = base.get()
+    assert (after[::2, 1::3] != before[::2, 1::3]).all()
+    after[::2, 1::3] = before[::2, 1::3]
+    assert_same_bits(after, before)
+
+
+def test_a_gradient_at_the_same_address_with_other_strides():
+    (param,), (grad,) = arrays([(6, 6)])
+    opt, reference = signopt.Lion([param]), alongside("lion", [param])
+    for view in (grad, grad.T, grad):
+        opt.step([view])
+        reference.step([view.get()])
+    assert_equal_state(opt, reference)
+
+
+@RULES
+def test_scalars_and_empty_arrays(rule, host_device):
+    params, grads = arrays([(), (0, 3), (4, 0), (1,), ()])
+    opt, reference = OPTIMIZERS[rule](params), alongside(rule, params)
+    for _ in range(2):
+        opt.step(grads)
+        reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+@RULES
+def test_only_empty_arrays(rule, host_device):
+    params, grads = arrays([(0,), (0, 3)])
+    OPTIMIZERS[rule](params).step(grads)
+    assert not host_device.launches
+
+
+@RULES
+def test_hyperparameters_may_change_between_steps(rule):
+    params, grads = arrays([(33,), (5, 5)])
+    opt, reference = OPTIMIZERS[rule](params), alongside(rule, params)
+    for lr in (0.1, 0.01, 0.0):
+        opt.lr = reference.lr = lr
+        opt.step(grads)
+        reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+def test_state_moves_between_devices():
+    params, grads = arrays([(33,)])
+    opt, reference = signopt.Lion(params), alongside("lion", params)
+    opt.step(grads)
+    reference.step([grads[0].get()])
+    again = signopt.Lion([params[0].copy()])
+    again.load_state_dict(opt.state_dict())
+    again.step(grads)
+    reference.step([grads[0].get()])
+    assert_equal_state(again, reference)
+
+
+@RULES
+def test_work_goes_to_the_current_stream(rule, host_device):
+    import cupy
+
+    params, grads = arrays([(7,)])
+    opt = OPTIMIZERS[rule](params)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        opt.step(grads)
+    assert {launch.stream for launch in host_device.launches if "signopt" in launch.name} == {stream.ptr}
+
+
+@RULES
+def test_a_step_can_be_captured_and_replayed(rule):
+    import cupy
+
+    params, grads = arrays([(70,), (5, 6)])
+    opt, reference = OPTIMIZERS[rule](params), alongside(rule, params)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        opt.step(grads)
+        stream.begin_capture()
+        opt.step(grads)
+        graph = stream.end_capture()
+        for seed in (1, 2):
+            for grad, values in zip(grads, arrays([(70,), (5, 6)], seed=seed)[1], strict=True):
+                grad[...] = values
+            graph.launch(stream)
+        stream.synchronize()
+    reference.step([grad.get() for grad in arrays([(70,), (5, 6)])[1]])
+    for seed in (1, 2):
+        reference.step([grad.get() for grad in arrays([(70,), (5, 6)], seed=seed)[1]])
+    assert_equal_state(opt, reference)
+
+
+def test_a_graph_keeps_its_gradients_when_other_ones_are_used_afterwards():
+    import cupy
+
+    params, grads = arrays([(70,)])
+    _, others = arrays([(70,)], seed=9)
+    opt, reference = signopt.Lion(params), alongside("lion", params)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        opt.step(grads)
+        stream.begin_capture()
+        opt.step(grads)
+        graph = stream.end_capture()
+        opt.step(others)
+        graph.launch(stream)
+        opt.step(others)
+        stream.synchronize()
+    for gradient in (grads, others, grads, others):
+        reference.step([gradient[0].get()])
+    assert_equal_state(opt, reference)
+
+
+def test_new_gradients_during_a_capture_are_refused(host_device):
+    import cupy
+
+    params, grads = arrays([(70,)])
+    _, others = arrays([(70,)], seed=9)
+    opt = signopt.Lion(params)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        opt.step(grads)
+        before = params[0].get(), opt.momentum["0"].get()
+        stream.begin_capture()
+        with pytest.raises(RuntimeError, match="take one step with these gradient arrays before the capture"):
+            opt.step(others)
+        stream.end_capture()
+    assert_same_bits(params[0].get(), before[0])
+    assert_same_bits(opt.momentum["0"].get(), before[1])
+    assert opt.step_count == 1
+
+
+def assert_step_changes_nothing(opt, grads, error, match):
+    before = [(param.get(), opt.momentum[name].get()) for name, param in opt.params.items()]
+    steps = opt.step_count
+    with pytest.raises(error, match=match):
+        opt.step(grads)
+    for (param, momentum), name in zip(before, opt.params, strict=True):
+        assert_same_bits(opt.params[name].get(), param)
+        assert_same_bits(opt.momentum[name].get(), momentum)
+    assert opt.step_count == steps
+
+
+@RULES
+def test_out_of_memory_leaves_everything_as_it_was(rule, host_device):
+    params, grads = arrays([(300,), (20, 30)])
+    opt, reference = OPTIMIZERS[rule](params), alongside(rule, params)
+    host_device.memory_limit = 0
+    with pytest.raises(MemoryError, match="nothing was updated"):
+        opt.step(grads)
+    host_device.errors.clear()
+    host_device.memory_limit = 1 << 32
+    assert_equal_state(opt, reference)
+    assert opt.step_count == 0
+    opt.step(grads)
+    reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kernel"),
+    [
+        ("lion", "signopt_lion"),
+        ("signum", "signopt_signum"),
+        ("tiger", "signopt_tiger_lanes"),
+        ("tiger", "signopt_tiger_folds"),
+        ("tiger", "signopt_tiger"),
+    ],
+)
+def test_a_launch_that_fails_leaves_everything_as_it_was(rule, kernel, host_device):
+    params, grads = arrays([(300,), (20, 30)])
+    opt, reference = OPTIMIZERS[rule](params), alongside(rule, params)
+    host_device.fail_launches_of = kernel
+    assert_step_changes_nothing(opt, grads, RuntimeError, f"{kernel} on float32 arrays failed, nothing was updated")
+    host_device.fail_launches_of = None
+    host_device.errors.clear()
+    opt.step(grads)
+    reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+def test_a_kernel_that_does_not_compile(monkeypatch):
+    from signopt.backends import _cuda_compile
+
+    source = _cuda_compile._source
+    monkeypatch.setattr(_cuda_compile, "_source", lambda name: source(name).replace("struct Lion", "strct Lion"))
+    _cuda_compile.compile_kernels.cache_clear()
+    _cuda_compile._load_module.cache_clear()
+    params, grads = arrays([(3,)], "float64")
+    assert_step_changes_nothing(
+        signopt.Lion(params), grads, RuntimeError, r"could not compile lion.cu for float64.*\n.*lion.cu"
+    )
+
+
+def test_without_nvrtc(monkeypatch):
+    from cupy_backends.cuda.libs import nvrtc
+
+    from signopt.backends import _cuda_compile
+
+    def missing():
+        raise RuntimeError("libnvrtc.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(nvrtc, "getVersion", missing)
+    _cuda_compile.compile_kernels.cache_clear()
+    _cuda_compile._load_module.cache_clear()
+    params, grads = arrays([(3,)])
+    assert_step_changes_nothing(signopt.Lion(params), grads, RuntimeError, r"pip install 'signopt\[cupy\]'")
+
+
+def test_arrays_on_two_devices(host_device):
+    import cupy
+
+    params, grads = arrays([(3,), (3,)])
+    with cupy.cuda.Device(1):
+        elsewhere = [cupy.zeros(3, dtype=cupy.float32)]
+    with pytest.raises(ValueError, match="device"):
+        signopt.Lion([params[0], *elsewhere])
+    opt = signopt.Lion(params)
+    assert_step_changes_nothing(opt, [grads[0], *elsewhere], ValueError, "device")
+
+
+def test_arrays_on_the_second_device(host_device):
+    import cupy
+
+    with cupy.cuda.Device(1):
+        params, grads = arrays([(300,), (20, 30)])
+        opt, reference = signopt.Tiger(params), alongside("tiger", params)
+    opt.step(grads)
+    reference.step([grad.get() for grad in grads])
+    assert_equal_state(opt, reference)
+
+
+def test_which_backend_serves_cupy_arrays():
+    params, _ = arrays([(3,)])
+    assert signopt.Lion(params).backend == "cupy"
+    assert signopt.Lion(params, backend="cupy").backend == "cupy"
+    assert signopt.Lion(params, backend="portable").backend == "portable"
+    with pytest.raises(TypeError, match="NumPy arrays only"):
+        signopt.Lion(params, backend="numpy")
+    with pytest.raises(TypeError, match="CuPy arrays only"):
+        signopt.Lion([np.zeros(3)], backend="cupy")
+
+
+@pytest.mark.parametrize("rule", ["lion", "signum", "tiger"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_pure_functions_on_cupy_arrays(rule, dtype):
+    """CuPy's own kernels flush float32 subnormals to zero, so there are none here."""
+    import cupy
+    import ml_dtypes
+
+    for values in random_triple((17, 5), np.dtype(getattr(ml_dtypes, dtype, dtype))), nan_and_zero(dtype):
+        right = getattr(signopt, rule)(*values)
+        for array, expected in zip(getattr(signopt, rule)(*map(cupy.asarray, values)), right, strict=True):
+            assert_same_bits(cupy.asnumpy(array), expected)
+
+
+def nan_and_zero(dtype):
+    import ml_dtypes
+
+    grid = np.meshgrid(*[[0.0, -0.0, 1.0, -2.0, np.inf, -np.inf, np.nan]] * 3)
+    return [axis.ravel().astype(getattr(ml_dtypes, dtype, dtype)) for axis in grid]
