@@ -32,7 +32,7 @@ static void reply_hello(long id, const json *request, rule_name *rule) {
     }
     printf("{\"id\":%ld,\"protocol\":1,\"describe\":{\"name\":\"worked C port\",\"version\":\"1.0\",\"rule\":\"%s\","
            "\"rules\":[\"lion\",\"signum\",\"tiger\"],\"dtypes\":[\"float32\",\"float64\"],"
-           "\"decay\":\"bracket\",\"form\":\"mul-add\"}}\n",
+           "\"decay\":\"bracket\",\"form\":\"mul-add\",\"configure\":true}}\n",
            id, RULES[*rule]);
 }
 

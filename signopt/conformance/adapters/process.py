@@ -96,8 +96,12 @@ class ProcessPort:
             fields["momentum"] = encode_arrays(momentum)
         self._ask(self._connected(), "init", **fields)
 
-    def configure(self, hyper: Mapping[str, Any]) -> None:
-        """Send ``configure``: other hyperparameters from the next step on."""
+    @property
+    def configure(self) -> Callable[[Mapping[str, Any]], None] | None:
+        """Sends ``configure``, other hyperparameters from the next step on; None unless the port declares it."""
+        return self._configure if self.describe().get("configure") is True else None
+
+    def _configure(self, hyper: Mapping[str, Any]) -> None:
         self._ask(self._running(), "configure", hyper=encode_hyper(hyper))
 
     def step(self, grads: Mapping[str, np.ndarray]) -> None:

@@ -48,7 +48,7 @@ def _show_matrix(report: Report, console: Console) -> None:
     table.add_column("check", no_wrap=True)
     for dtype in columns:
         table.add_column(dtype, justify="center")
-    table.add_column("proves", style="dim")
+    table.add_column("proves", style="dim", no_wrap=True, overflow="ellipsis")
     for identifier, proves, results in rows(report):
         cells = [_SIGNS[results[dtype].status] if dtype in results else "" for dtype in columns]
         table.add_row(escape(identifier), *cells, escape(proves))

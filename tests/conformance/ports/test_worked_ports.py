@@ -3,10 +3,15 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from signopt.conformance import check
+from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.vectors import store
+
+PORTS = Path(__file__).parents[3] / "docs" / "ports"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,38 @@ def test_the_javascript_vector_test_can_fail(js_folder, spoiled):
     result = run_js(js_folder, spoiled)
     assert result.returncode == 1
     assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
+
+
+def checked(command, rule, profile="standard"):
+    with ProcessPort([str(part) for part in command], rule=rule) as port:
+        report = check(port, profile)
+    assert port.complaints == []
+    return report
+
+
+@pytest.mark.parametrize("rule", store.RULES)
+def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule):
+    report = checked([c_build / "port"], rule, "strict")
+    assert report.verdict == "pass", report.failures[:1]
+    assert report.counts["passed"] > 100
+
+
+@pytest.mark.parametrize("rule", store.RULES)
+def test_the_javascript_port_is_right(js_folder, rule):
+    report = checked(["node", js_folder / "port.mjs"], rule)
+    assert report.verdict == "pass", report.failures[:1]
+    assert report.counts["passed"] > 100
+
+
+def test_a_bug_in_the_c_port_is_found(c_build, tmp_path):
+    """Momentum coefficients exchanged, compiled anew."""
+    source = (PORTS / "c" / "rules_impl.h").read_text()
+    spoiled = source.replace("B2 * m[i] + A2 * grad[i]", "A2 * m[i] + B2 * grad[i]")
+    assert spoiled != source
+    for path in (PORTS / "c").iterdir():
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "rules_impl.h").write_text(spoiled)
+    subprocess.run(["make", "-C", tmp_path, f"OUT={tmp_path}", tmp_path / "port"], check=True, capture_output=True)
+    report = checked([tmp_path / "port"], "lion", "core")
+    assert report.verdict == "fail"
+    assert "momentum" in report.diagnosis[0]

@@ -127,7 +127,7 @@ def answer(request):
     if method == "hello":
         return {
             "protocol": 2 if MODE == "other-protocol" else 1,
-            "describe": {"name": MODE, "rule": "signum"},
+            "describe": {"name": MODE, "rule": "signum", "configure": True},
         }
     if method == "init":
         init(request)
