@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from signopt.conformance.adapters.candidate import Candidate
-from signopt.conformance.field import matrix
+from signopt.conformance.field import __main__, matrix
 from signopt.conformance.field.findings import Finding, explain, load
 from signopt.conformance.field.matrix import Row, rows, run_row
 from signopt.conformance.field.page import compose, verdict
@@ -92,6 +92,20 @@ def test_a_variant_that_fails_is_a_choice_and_one_that_passes_passes() -> None:
     assert verdict(result(failed=("a",))) == "bug"
     assert verdict(result(failed=("a",), variant="masks")) == "choice"
     assert verdict(result(variant="masks")) == "pass"
+
+
+def test_a_run_that_the_findings_do_not_explain_exits_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = result("no-such", failed=("zero/gradient",))
+    monkeypatch.setattr(__main__, "rows", lambda past: [Row(candidate(distribution="no-such"))])
+    monkeypatch.setattr(__main__, "run_row", lambda *args: found)
+    assert __main__.main(["run", "--out", str(tmp_path)]) == 1
+    assert "no finding argues it" in capsys.readouterr().out
+    found = result("no-such")
+    assert __main__.main(["run", "--out", str(tmp_path), "--only", "no-such"]) == 0
+    with pytest.raises(SystemExit, match="no port of other is known"):
+        __main__.main(["run", "--out", str(tmp_path), "--only", "other"])
 
 
 def candidate(**changes: Any) -> Candidate:

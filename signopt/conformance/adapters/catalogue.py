@@ -100,17 +100,11 @@ def _optax_lion(hyper: Keywords) -> Any:
 
 
 def _optax_signum(hyper: Keywords) -> Any:
-    """optax.signum has no decay; where one is asked for, it stands where optax.lion has it, before the rate."""
+    """optax.signum has no decay; after its rate, the term that decays is −lr·λ·p."""
     import optax
 
-    if not hyper["weight_decay"]:
-        return optax.signum(hyper["lr"], hyper["beta"])
-    return optax.chain(
-        optax.ema(hyper["beta"], debias=False),
-        optax.scale_by_sign(),
-        optax.add_decayed_weights(hyper["weight_decay"]),
-        optax.scale_by_learning_rate(hyper["lr"]),
-    )
+    lr, decay = hyper["lr"], hyper["weight_decay"]
+    return optax.chain(optax.signum(lr, hyper["beta"]), optax.add_decayed_weights(-lr * decay))
 
 
 def _keras(backend: str, **choices: Any) -> Candidate:

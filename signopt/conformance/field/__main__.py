@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from signopt.conformance.adapters.candidate import discover
+from signopt.conformance.field.findings import Finding, explain, load
 from signopt.conformance.field.matrix import rows, run_row
 
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m signopt.conformance.field", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="check every port that is installed"))
+    _add_run(commands.add_parser("run", help="check every port that is installed; exit 1 where a finding is missing"))
     _add_one(commands.add_parser("one", help="check one port in this process; the report is the last line"))
     _add_page(commands.add_parser("page", help="build the compatibility page from the reports"))
     options = parser.parse_args(arguments)
@@ -39,12 +40,25 @@ def _run(options: argparse.Namespace) -> int:
     chosen = [row for row in rows(options.past) if not options.only or row.candidate.distribution in options.only]
     if not chosen:
         raise SystemExit(f"no port of {', '.join(options.only)} is known")
+    findings, surprises = load(), []
     for row in chosen:
         result = run_row(row, options.out, options.profile, options.seconds)
         report = result.get("report")
         said = report["verdict"] if report else f"not run: {result['stopped']}"
-        print(f"{row.id:<48} {result['seconds']:>6.1f} s  {said}", flush=True)
-    return 0
+        print(f"{row.id:<62} {result['seconds']:>6.1f} s  {said}", flush=True)
+        surprises += [surprise for surprise in [_surprise(result, findings)] if surprise]
+    print("\n".join(surprises))
+    return 1 if surprises else 0
+
+
+def _surprise(result: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    """Say where a row and the findings disagree; empty where they agree or it did not run."""
+    try:
+        if "report" in result:
+            explain(result, findings)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _add_one(parser: argparse.ArgumentParser) -> None:
