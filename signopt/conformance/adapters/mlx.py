@@ -13,7 +13,10 @@ __all__ = ["MlxPort"]
 
 
 class MlxPort:
-    """MLX keeps its rate as a float32 array, so the dtypes that it can hold to its rule are float32 and narrower."""
+    """MLX keeps its rate as a float32 array, so the dtypes that it can hold to its rule are float32 and narrower.
+
+    It cannot take over negative strides, so every array is handed over in C order.
+    """
 
     def __init__(self, name: str, rule: str, **declarations: Any) -> None:
         self._description = {"name": name, "rule": rule, **declarations}
@@ -27,11 +30,11 @@ class MlxPort:
         import mlx.core as mx
         from mlx.optimizers import Lion
 
-        self._params = {name: mx.array(param) for name, param in params.items()}
+        self._params = {name: mx.array(np.array(param, order="C")) for name, param in params.items()}
         self._optimizer = Lion(hyper["lr"], list(hyper["betas"]), hyper["weight_decay"])
         self._optimizer.init(self._params)
         for name, start in (momentum or {}).items():
-            self._optimizer.state[name]["m"] = mx.array(start)
+            self._optimizer.state[name]["m"] = mx.array(np.array(start, order="C"))
 
     def configure(self, hyper: Mapping[str, Any]) -> None:
         """Change the hyperparameters of the live optimizer."""
@@ -42,7 +45,7 @@ class MlxPort:
         """Apply one update."""
         import mlx.core as mx
 
-        arrays = {name: mx.array(grads[name]) for name in self._params}
+        arrays = {name: mx.array(np.array(grads[name], order="C")) for name in self._params}
         self._params = self._optimizer.apply_gradients(arrays, self._params)
 
     def params(self) -> Arrays:
