@@ -14,7 +14,7 @@ import numpy as np
 __all__ = ["Pair", "combine", "pair", "product", "two_sum"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Pair = tuple[Any, Any]
+Pair = tuple[Any, ...]
 _SPLIT = 134217729.0
 
 

@@ -43,7 +43,7 @@ def examine(law: Law | Shrink, p: Array, g: Array, m: Momentum, new_p: Array, ne
 def _stepped(law: Law, p: Array, g: Array, m: Momentum, new_p: Array, new_m: Array | None) -> Iterator[Fault]:
     for i in np.flatnonzero(~plainly_legal(law, p, g, m, new_p, new_m)).tolist():
         ends = (float(m.low[i]), float(m.high[i]))
-        judged = judge(law, float(p[i]), float(g[i]), ends, m.storage, law.rate_at(i, p.size))
+        judged = judge(law, float(p[i]), float(g[i]), ends, m.storage, law.rate_at(i))
         if float(new_p[i]) not in judged.param:
             yield Fault(
                 i, "param", judged.param, float(new_p[i]), _sentence(judged, float(p[i]), float(new_p[i])), judged

@@ -6,10 +6,12 @@ rate and a decay. What differs between the rules is only which numbers these are
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,14 +33,15 @@ class Law:
     """c = b·m + a·g with (b, a) = ``direction``; m' the same with ``memory``; p − rate·(sign(c) + wd·p).
 
     ``sign_of_memory``: the sign is that of m' (Signum, Tiger), and may be taken after m' was rounded to storage.
-    ``rates`` holds one exact rate, or one for each row where ``by_row``; ``rate_error`` is how far off, relative to
-    it, a port may form it. ``moves`` is False inside a window of Tiger, where p stays bit for bit.
+    ``rates`` holds exact rates, ``rate_errors`` how far off, relative to it, a port may form each, and ``spans`` for
+    how many elements each holds, one after the other; a single rate holds for all. ``moves`` is False inside a window
+    of Tiger, where p stays bit for bit.
     """
 
     direction: tuple[Fraction, Fraction]
     memory: tuple[Fraction, Fraction]
     rates: tuple[Fraction, ...]
-    rate_error: Fraction
+    rate_errors: tuple[Fraction, ...]
     weight_decay: Fraction
     units: Units
     storage: Format
@@ -47,6 +50,7 @@ class Law:
     moves: bool = True
     judged: bool = True
     nan: str = "propagate"
+    spans: tuple[int, ...] = (0,)
 
     @cached_property
     def sharp_move(self) -> bool:
@@ -54,9 +58,10 @@ class Law:
         fits = all(representable(x, self.units.compute) for x in (self.rates[0], self.weight_decay))
         return self.plain_rate and not self.units.flush and fits
 
-    def rate_at(self, index: int, size: int) -> Fraction:
-        """The exact rate of the element at flat ``index`` of ``size``."""
-        return self.rates[index * len(self.rates) // size]
+    def rate_at(self, index: int) -> tuple[Fraction, Fraction]:
+        """The exact rate of the element at a flat index, and its error."""
+        at = bisect_right(list(accumulate(self.spans)), index) if len(self.rates) > 1 else 0
+        return self.rates[at], self.rate_errors[at]
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,41 @@ def laws_of(
     """The laws of 0-based ``step``, each with the tensors that are under it."""
     grouped: dict[str, list[str]] = {}
     for name, grad in grads.items():
-        grouped.setdefault(_kind(declared, hyper, name, grad, step), []).append(name)
-    laws = []
-    for names in grouped.values():
-        first = names[0]
-        laws.append((law_of(declared, hyper, first, params[first], grads[first], step), names))
+        grouped.setdefault(_kind(declared, hyper, name, params[name], grad, step), []).append(name)
+    laws: list[tuple[Law | Shrink, list[str]]] = []
+    for kind, names in grouped.items():
+        each = [law_of(declared, hyper, name, params[name], grads[name], step) for name in _needed(kind, names)]
+        laws.append((_joined([law for law in each if isinstance(law, Law)]) if len(each) > 1 else each[0], names))
     return laws
 
 
-def _kind(declared: Declaration, hyper: Mapping[str, Any], name: str, grad: Array, step: int) -> str:
-    """Equal for tensors that share a law: all under Lion and Signum; where no RMS is involved under Tiger."""
+def _needed(kind: str, names: list[str]) -> list[str]:
+    """Of tensors of one kind those whose law is needed: each where rates depend on the tensor, else one."""
+    return names if kind == "rms" else names[:1]
+
+
+def _joined(laws: list[Law]) -> Law:
+    """One law for tensors that differ in their rates alone."""
+    return replace(
+        laws[0],
+        rates=tuple(rate for law in laws for rate in law.rates),
+        rate_errors=tuple(error for law in laws for error in law.rate_errors),
+        spans=tuple(span for law in laws for span in law.spans),
+    )
+
+
+def _kind(declared: Declaration, hyper: Mapping[str, Any], name: str, param: Array, grad: Array, step: int) -> str:
+    """Equal for tensors that can be judged together: all under Lion and Signum, by role under Tiger."""
     if declared.rule != "tiger":
         return ""
+    role = _role(hyper, name)
     if np.isnan(grad.astype(np.float64)).any():
-        return f"nan {name}"
+        return f"nan, centre {CENTRE[role]}"
     if (step + 1) % hyper["accumulation_steps"]:
         return "kept"
-    return "half" if _role(hyper, name) in ("bias", "scale") else f"rms {name}"
+    if role in ("bias", "scale"):
+        return "half"
+    return "rms" if _squares_fit(param, units_of(declared, format_of(param.dtype))) else "not judged"
 
 
 def _role(hyper: Mapping[str, Any], name: str) -> str:
@@ -122,7 +145,7 @@ def law_of(
     betas = hyper["betas"] if declared.rule == "lion" else (hyper["beta"], hyper["beta"])
     direction, memory = ((Fraction(beta), 1 - Fraction(beta)) for beta in betas)
     return Law(
-        direction, memory, (Fraction(hyper["lr"]),), units.uc, Fraction(hyper["weight_decay"]), units, storage,
+        direction, memory, (Fraction(hyper["lr"]),), (units.uc,), Fraction(hyper["weight_decay"]), units, storage,
         sign_of_memory=declared.rule == "signum", nan=declared.nan,
     )  # fmt: skip
 
@@ -142,9 +165,10 @@ def _tiger(
     rates, counted = _scaled(rate, param, role) if moves else ((Fraction(0),), 0)
     roundings = counted + _schedule_roundings(hyper["schedule"], factor)
     return Law(
-        average, average, rates, units.uc + roundings * units.u,
+        average, average, rates, (units.uc + roundings * units.u,) * len(rates),
         Fraction(hyper["weight_decay"]) if decays else Fraction(0), units, storage,
         sign_of_memory=True, plain_rate=not decays, moves=moves,
+        spans=(param.size // len(rates),) * len(rates),
         judged=not decays or _squares_fit(param, units), nan=declared.nan,
     )  # fmt: skip
 

@@ -97,8 +97,13 @@ def nearness(value: Fraction, slack: Fraction, storage: Format, units: Units) ->
     return storage.round(value - slack), storage.round(value + slack)
 
 
-def judge(law: Law, p: float, g: float, m: tuple[float, float], momentum_storage: Format, rate: Fraction) -> Judgement:
-    """Judge one element: ``p``, ``g``, and the momentum as an interval whose ends are equal where it is known."""
+def judge(
+    law: Law, p: float, g: float, m: tuple[float, float], momentum_storage: Format, rate: tuple[Fraction, Fraction]
+) -> Judgement:
+    """Judge one element: ``p``, ``g``, and the momentum as an interval whose ends are equal where it is known.
+
+    ``rate`` is the exact rate and the relative error with which it may be formed.
+    """
     if not all(map(math.isfinite, (g, *m))):
         return _nonfinite(law, p, g, m, rate)
     if not _in_range(law, g, m):
@@ -137,17 +142,17 @@ def _region(direction: _Average, signs: tuple[int, ...], law: Law, m: tuple[floa
     return "subnormal" if any(0 < part < normal for part in parts) else "clear"
 
 
-def _param(law: Law, p: float, signs: tuple[int, ...], rate: Fraction) -> Allowed:
+def _param(law: Law, p: float, signs: tuple[int, ...], rate: tuple[Fraction, Fraction]) -> Allowed:
     if not law.moves:
         return Allowed((), nan=True) if math.isnan(p) else Allowed(((p, p),))
     if not math.isfinite(p):
         return _NAN if math.isnan(p) else _NONFINITE
-    if not law.judged or not _move_in_range(law, p, rate):
+    if not law.judged or not _move_in_range(law, p, rate[0]):
         return ANYTHING
-    return Allowed(tuple(_candidate(law, p, s, rate) for s in signs))
+    return Allowed(tuple(_candidate(law, p, s, *rate) for s in signs))
 
 
-def _candidate(law: Law, p: float, s: int, rate: Fraction) -> tuple[float, float]:
+def _candidate(law: Law, p: float, s: int, rate: Fraction, rate_error: Fraction) -> tuple[float, float]:
     """The legal parameters where the sign is ``s``; a rate of zero leaves p in every order."""
     if not rate:
         return p, p
@@ -156,7 +161,7 @@ def _candidate(law: Law, p: float, s: int, rate: Fraction) -> tuple[float, float
     size = abs(exact_p)
     if law.sharp_move and move_is_exact(size, lsb(size), rate, wd, lsb(rate), lsb(wd), units):
         return nearness(target, Fraction(0), law.storage, units)
-    slack = move_slack(size, abs(s), rate, law.rate_error, wd, units)
+    slack = move_slack(size, abs(s), rate, rate_error, wd, units)
     return nearness(target, slack, law.storage, units)
 
 
@@ -171,7 +176,7 @@ def _move_in_range(law: Law, p: float, rate: Fraction) -> bool:
     return 2 * reached <= law.units.compute.largest
 
 
-def _nonfinite(law: Law, p: float, g: float, m: tuple[float, float], rate: Fraction) -> Judgement:
+def _nonfinite(law: Law, p: float, g: float, m: tuple[float, float], rate: tuple[Fraction, Fraction]) -> Judgement:
     """NaN or Inf in g or m. Inf may become NaN (g − m); sign(NaN) is NaN, or 0 where the port declares so."""
     if math.isinf(m[0]) and m[1] == -m[0]:
         return Judgement(math.nan, "nonfinite", (-1, 0, 1), ANYTHING, ANYTHING)

@@ -124,20 +124,16 @@ class _Constants:
         self.units = law.units.floats
         self.memory = _weights(law.memory, law.units)
         self.direction = _weights(law.direction, law.units)
-        self.wd, self.rho, self.half = (
-            float(law.weight_decay),
-            float(law.rate_error),
-            float(law.units.compute.largest / 2),
-        )
+        self.wd, self.half = float(law.weight_decay), float(law.units.compute.largest / 2)
+        self.errors = np.array([[float(error) for error in law.rate_errors]])
+        self.spans = law.spans
         self.rates = np.array([pair(rate) for rate in law.rates]).T
         self.decays = np.array([pair(-rate * law.weight_decay) for rate in law.rates]).T
         self.steps = (float(lsb(law.rates[0])), float(lsb(law.weight_decay))) if law.sharp_move else None
 
-    def each(self, pairs: Floats, size: int) -> Pair:
-        """A pair for each of ``size`` elements: one for all, or one for each row."""
-        if pairs.shape[1] == 1:
-            return pairs[0, 0], pairs[1, 0]
-        return tuple(np.repeat(part, size // pairs.shape[1]) for part in pairs)  # type: ignore[return-value]
+    def each(self, rows: Floats) -> tuple[Any, ...]:
+        """Each row with its numbers repeated for the elements that they hold for; a single number as it is."""
+        return tuple(row[0] if len(row) == 1 else np.repeat(row, self.spans) for row in rows)
 
 
 @lru_cache(maxsize=256)
@@ -209,15 +205,15 @@ def _moved_by_a_legal_sign(
 
 def _reached(law: Law, constants: _Constants, p: Floats, new_p: Floats, s: Floats) -> Mask:
     """Where ``new_p`` is p − rate·(s + wd·p) within the bounds."""
-    high, low = constants.each(constants.rates, p.size)
+    (high, low), (rho,) = constants.each(constants.rates), constants.each(constants.errors)
     size = np.abs(p)
     target: Pair = combine((p, 0.0), (-s * high, -s * low))
     if constants.wd:
-        target = combine(target, product(constants.each(constants.decays, p.size), p))
+        target = combine(target, product(constants.each(constants.decays), p))
     exact = np.broadcast_to(high == 0, p.shape)
     if constants.steps:
         exact = exact | move_is_exact(size, _lsb(p, 1.0), high, constants.wd, *constants.steps, constants.units)
-    slack = move_slack(size, np.abs(s), high, constants.rho, constants.wd, constants.units)
+    slack = move_slack(size, np.abs(s), high, rho, constants.wd, constants.units)
     return _near(new_p, target, np.where(exact, 0.0, slack), exact, law.storage, law)
 
 

@@ -62,6 +62,14 @@ def subnormal(s: Session) -> None:
     run.step(s.array(signs(s, 24) * counts[::-1] * smallest))
 
 
+@check("subnormal/parameter")
+def subnormal_parameter(s: Session) -> None:
+    """A subnormal parameter stays what it is under a zero gradient, unless the port declares that it flushes them."""
+    counts = s.rng.integers(1, 2 ** (s.storage.precision - 2), 24)
+    run = s.start({"w/bias": s.array(signs(s, 24) * counts * float(s.storage.smallest))}, s.hyper())
+    run.step(s.array(np.zeros(24)))
+
+
 @check("nonfinite/inf-gradient")
 def inf_gradient(s: Session) -> None:
     """An infinite gradient gives its sign, or NaN where the order of evaluation subtracts; its neighbours step."""

@@ -105,9 +105,10 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 def layouts(s: Session) -> None:
     """Gradients are read by index, whatever their strides: transposed, every second element, reversed."""
     for lay in LAYOUTS.values():
-        run = s.start(_random(s, {"w/bias": (5, 7)}), s.hyper(weight_decay=0.25))
+        shapes = {"a/bias": (5, 7), "b/bias": (6, 6)}
+        run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
         for _ in range(2):
-            run.step({"w/bias": lay(s.array(sized(s, 35).reshape(5, 7)))}, as_given=True)
+            run.step({name: lay(grad) for name, grad in _random(s, shapes).items()}, as_given=True)
 
 
 @check("inputs/parameter-layouts")

@@ -77,7 +77,7 @@ def _tensor(
     if isinstance(law, Shrink):
         return [judge_shrink(law, p) for p in floats(param)], [_only(m) for m in floats(momentum)]
     judged = [
-        judge(law, p, g, (m, m), format_of(momentum.dtype), law.rate_at(i, param.size))
+        judge(law, p, g, (m, m), format_of(momentum.dtype), law.rate_at(i))
         for i, (p, g, m) in enumerate(zip(floats(param), floats(grad), floats(momentum), strict=True))
     ]
     return [element.param for element in judged], [element.momentum for element in judged]
