@@ -3,7 +3,7 @@
 ::
 
     [[deviation]]
-    check = "special/nan"            # or "special/nan[float32]"
+    check = "nonfinite/nan-gradient"  # or "nonfinite/nan-gradient[float32]"
     reason = "sign(NaN) is +1 on this device"
     rule = "lion"                    # optional: only under this rule
     issue = "https://example.org/issues/7"

@@ -58,7 +58,7 @@ def parametrize(
 
     ::
 
-        @parametrize(MyPort(), deviations={"special/nan": "sign(NaN) is +1 by design"})
+        @parametrize(MyPort(), deviations={"nonfinite/nan-gradient": "sign(NaN) is +1 by design"})
         def test_conforms(check):
             check()
 
