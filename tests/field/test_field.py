@@ -27,7 +27,8 @@ def result(name: str = "one", failed: tuple[str, ...] = (), **other: Any) -> dic
     checks += [{"id": each, "dtype": "float32", "status": "failed"} for each in failed]
     counts = {"passed": 1, "failed": len(failed), "deviating": 0, "not_applicable": 0, "not_run": 0}
     declared = {"dtypes": ["float32"], "decay": "first", "nan": "zero"}
-    report = {"suite": "2026.11.0", "profile": "standard", "declared": declared, "counts": counts, "checks": checks}
+    report = {"suite": "2026.11.0", "profile": "standard", "declared": declared, "counts": counts}
+    report |= {"checks": checks, "diagnosis": ["looks like a planted bug"] if failed else []}
     report["verdict"] = "fail" if failed else "pass"
     found = {"name": name, "rule": "lion", "distribution": name, "version": "1.0", "variant": "", "past": False}
     return {**found, "date": "2026-11-22", "machine": "Python", "seconds": 1.0, "report": report, **other}
@@ -83,6 +84,7 @@ def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
     assert "| lion | one | one 1.0 | **fails** [1](cases/one.md) |" in parts["Verdicts"]
     assert "0.9" not in parts["Verdicts"]
     assert "Zero moves" in parts["Why a port fails"]
+    assert "The suite says of it: looks like a planted bug." in parts["Why a port fails"]
     assert "Masked by design" in parts["Another rule, by choice"]
     assert "| one 0.9 | Moved nothing | 1.0 |" in parts["Mended"]
     assert "| lion | absent | not installed: absent |" in parts["Not run"]
@@ -116,8 +118,11 @@ def test_a_row_of_the_past_has_a_name_and_a_path_of_its_own(tmp_path: Path, monk
     folder = tmp_path / "my-dist-0.9"
     folder.mkdir()
     mine, other = candidate(distribution="my-dist", environment={"BACKEND": "x"}), candidate(name="other")
+    told = replace(FINDING, ports=("lion/a/b, c",), versions=("0.9",))
     monkeypatch.setattr(matrix, "discover", lambda: iter([mine, other]))
+    monkeypatch.setattr(matrix, "load", lambda: (told,))
     monkeypatch.setenv("PYTHONPATH", "before")
+    (tmp_path / "my-dist-0.8").mkdir()
     present, _, past = rows(tmp_path)
     assert (present.id, past.id) == ("lion--a-b-c", "lion--a-b-c--my-dist-0.9")
     assert past.environment()["PYTHONPATH"].split(":") == [str(folder), "before"]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from signopt.conformance.adapters.candidate import Candidate, discover
+from signopt.conformance.field.findings import load
 
 __all__ = ["Row", "rows", "run_row"]
 
@@ -43,15 +44,17 @@ class Row:
 
 
 def rows(past: Path | None = None) -> Iterator[Row]:
-    """Yield every candidate as installed, then again for each folder of ``past`` that holds its distribution.
+    """Yield every candidate as installed, then the releases of the past that a finding tells of.
 
-    A folder is called ``distribution-version`` and was filled by ``pip install --no-deps --target``.
+    Each folder of ``past`` is called ``distribution-version`` and was filled by ``pip install --no-deps --target``.
     """
     candidates = list(discover())
     yield from (Row(candidate) for candidate in candidates)
     for folder in sorted(past.iterdir()) if past else []:
-        distribution = folder.name.rpartition("-")[0]
-        yield from (Row(each, folder) for each in candidates if each.distribution == distribution)
+        distribution, _, version = folder.name.rpartition("-")
+        told = {port for finding in load() if version in finding.versions for port in finding.ports}
+        wanted = [each for each in candidates if each.distribution == distribution]
+        yield from (Row(each, folder) for each in wanted if f"{each.rule}/{each.name}" in told)
 
 
 def run_row(row: Row, out: Path, profile: str, seconds: float) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ def compose(results: Sequence[Result], findings: Sequence[Finding]) -> str:
     present = [each for each in ran if not each["past"]]
     causes = {id(each): explain(each, findings) for each in ran}
     sections = [
-        _head(ran),
+        _head(ran, len(present)),
         "## Verdicts\n\n" + _verdicts(present, causes),
         "## Why a port fails\n\n" + _arguments(present, causes, "bug"),
         "## Another rule, by choice\n\n" + _arguments(present, causes, "choice"),
@@ -53,7 +53,7 @@ def compose(results: Sequence[Result], findings: Sequence[Finding]) -> str:
     return "\n".join(sections)
 
 
-def _head(ran: Sequence[Result]) -> str:
+def _head(ran: Sequence[Result], present: int) -> str:
     suites = ", ".join(sorted({each["report"]["suite"] for each in ran}))
     profiles = ", ".join(sorted({each["report"]["profile"] for each in ran}))
     machines = ", ".join(sorted({each["machine"] for each in ran}))
@@ -63,9 +63,9 @@ def _head(ran: Sequence[Result]) -> str:
 
 <!-- Written by `python -m signopt.conformance.field page`; edit the findings, not this file. -->
 
-{len(ran)} implementations that other people publish, each held to the rule that it names. Suite {suites}, profile
-{profiles}, run {when} on {machines}, without a GPU. `bash docs/field/run.sh` makes the environment, runs the matrix and
-writes this page.
+{present} implementations that other people publish, each held to the rule that it names, and {len(ran) - present}
+releases of the past. Suite {suites}, profile {profiles}, run {when} on {machines}, without a GPU.
+`bash docs/field/run.sh FOLDER` makes the environment, runs the matrix and writes this page.
 
 A port fails only where it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
 and the default hyperparameters are its author's choice, and are listed as such.
@@ -107,20 +107,27 @@ def _verdicts(present: Sequence[Result], causes: Mapping[int, Sequence[Finding]]
 
 
 def _arguments(results: Sequence[Result], causes: Mapping[int, Sequence[Finding]], kind: str) -> str:
-    shown = {each: None for result in results for each in causes[id(result)] if each.kind == kind}
-    return "\n".join(_argument(each) for each in shown) or "None.\n"
+    said: dict[Finding, list[str]] = {}
+    for result in results:
+        for each in causes[id(result)]:
+            if each.kind == kind:
+                said.setdefault(each, []).extend(result["report"]["diagnosis"][:1])
+    return "\n".join(_argument(each, list(dict.fromkeys(lines))) for each, lines in said.items()) or "None.\n"
 
 
-def _argument(finding: Finding) -> str:
+def _argument(finding: Finding, diagnosis: Sequence[str]) -> str:
     ports = ", ".join(f"`{port}`" for port in finding.ports)
     link = f" Upstream: <{finding.link}>." if finding.link else ""
     return f"""### {finding.title}
 
 {ports}, version {", ".join(finding.versions)}. {finding.argument.strip()}
 
-Source: {finding.source}. [Reproduction and suggested mend]({finding.case}).{link} Failing checks:
-{", ".join(f"`{check}`" for check in finding.checks)}.
-"""
+Source: {finding.source}. [Reproduction and suggested mend]({finding.case}).{link} Checks that fail: {_checks(finding)}.
+{"".join(f"The suite says of it: {line}.{chr(10)}" for line in diagnosis)}"""
+
+
+def _checks(finding: Finding) -> str:
+    return "all that failed" if finding.checks == ("*",) else ", ".join(f"`{check}`" for check in finding.checks)
 
 
 def _mended(past: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:
