@@ -10,7 +10,13 @@ from signopt.conformance.field.page import VERDICTS, verdict
 
 __all__ = ["draw"]
 
-_COLOURS = {"passed": "#3b8b5a", "not_applicable": "#c9cfd4", "failed": "#c0392b"}
+_COLOURS = {"passed": "#3b8b5a", "not applicable": "#c9cfd4", "another rule, by choice": "#d9a441", "failed": "#c0392b"}
+
+
+def _lengths(result: Mapping[str, Any]) -> dict[str, int]:
+    counts = result["report"]["counts"]
+    wrong = "another rule, by choice" if verdict(result) == "choice" else "failed"
+    return {"passed": counts["passed"], "not applicable": counts["not_applicable"], wrong: counts["failed"]}
 
 
 def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -26,8 +32,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.24 * len(ran)), layout="constrained")
     left = [0] * len(ran)
     for status, colour in _COLOURS.items():
-        widths = [each["report"]["counts"][status] for each in ran]
-        axes.barh(labels, widths, left=left, color=colour, label=status.replace("_", " "), height=0.72)
+        widths = [_lengths(each).get(status, 0) for each in ran]
+        axes.barh(labels, widths, left=left, color=colour, label=status, height=0.72)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, each in enumerate(ran):
         if verdict(each) != "pass":
@@ -38,7 +44,7 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_xlabel("checks, each counted once per dtype")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.16, y=0.01)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.06), ncols=3, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.06), ncols=4, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
