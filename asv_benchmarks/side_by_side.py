@@ -1,0 +1,147 @@
+"""Time signopt and its peers beside each other: ``python asv_benchmarks/side_by_side.py``.
+
+One process for each number of threads, pinned to as many processors. In it the contenders take turns, one step each, for
+``--runs`` rounds, so that a machine that slows down slows down for all. Printed are medians, and ratios of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "SIGNOPT_NUM_THREADS")
+LIMIT = "limit: in-place add"
+
+
+def main() -> None:
+    """Run every combination in processes of their own and write what came."""
+    options = _options()
+    runs = []
+    for threads in options.threads:
+        for layout in options.layouts:
+            print(f"{layout}, {threads} threads ...", file=sys.stderr, flush=True)
+            runs.append(_in_a_process(layout, threads, options))
+    report = {"processor": processor(), "python": platform.python_version(), "runs": runs}
+    print(table(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if options.picture:
+        from picture import draw
+
+        draw(report, options.picture)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--layouts", nargs="+", default=["one", "gpt2", "small"], choices=["one", "gpt2", "small"])
+    parser.add_argument("--runs", type=int, default=9, help="rounds, after two that warm up (default 9)")
+    parser.add_argument("--only", nargs="+", help="contenders by name; the limit always runs")
+    parser.add_argument("--json", type=Path, help="write all times here")
+    parser.add_argument("--picture", type=Path, help="draw here, .svg or .png")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        json.dump(measure(options.layouts[0], options.threads[0], options.runs, options.only), sys.stdout)
+        raise SystemExit
+    return options
+
+
+def _in_a_process(layout: str, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    environment = dict(os.environ, KERAS_BACKEND="torch", JAX_PLATFORMS="cpu") | dict.fromkeys(PINS, str(threads))
+    only = ["--only", *options.only] if options.only else []
+    arguments = ["--child", "--layouts", layout, "--threads", str(threads), "--runs", str(options.runs), *only]
+    answer = subprocess.run([sys.executable, __file__, *arguments], env=environment, stdout=subprocess.PIPE, check=True)
+    result: dict[str, Any] = json.loads(answer.stdout)
+    return result
+
+
+def measure(layout: str, threads: int, rounds: int, only: list[str] | None) -> dict[str, Any]:
+    """Seconds of every round and bytes of peak extra memory, of every contender that is installed."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    from contenders import CONTENDERS, Tensors, missing
+    from layouts import LAYOUTS
+
+    tensors = Tensors.random(LAYOUTS[layout], threads)
+    chosen = [name for name in CONTENDERS if only is None or name in only or name == LIMIT]
+    steps = {name: CONTENDERS[name][0](tensors) for name in chosen if missing(name) is None}
+    extra = {}
+    for name, step in steps.items():
+        step()
+        extra[name] = extra_memory(step)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        "layout": layout,
+        "threads": threads,
+        "parameters": tensors.elements,
+        "seconds": seconds,
+        "extra_bytes": extra,
+        "missing": {name: missing(name) for name in chosen if missing(name) is not None},
+    }
+
+
+def extra_memory(step: Any) -> int | None:
+    """The highest resident memory during a step, over that before it, in bytes; None where Linux does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    before = _resident("VmRSS")
+    step()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def processor() -> str:
+    """The processor's name, and how many of its cores this process may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def table(report: dict[str, Any]) -> str:
+    """All medians, with the ratio to the limit and to signopt's backends."""
+    lines = [f"{report['processor']}, Python {report['python']}"]
+    for run in report["runs"]:
+        medians = {name: statistics.median(times) for name, times in run["seconds"].items()}
+        rounds = len(next(iter(run["seconds"].values())))
+        lines += ["", f"{run['layout']}: {run['parameters']} float32 parameters, {run['threads']} threads, {rounds} rounds"]
+        lines.append(f"{'':26}{'ns/param':>9}{'of limit':>9}{'numba/it':>9}{'numpy/it':>9}{'extra MiB':>10}")
+        for name, median in sorted(medians.items(), key=lambda item: item[1]):
+            ratios = [_ratio(medians.get(other), median) for other in (LIMIT, "signopt numba", "signopt numpy")]
+            extra = run["extra_bytes"][name]
+            extra_text = "?" if extra is None else f"{extra / 2**20:.2f}"
+            lines.append(f"{name:26}{median / run['parameters'] * 1e9:9.2f}{''.join(ratios)}{extra_text:>10}")
+        lines += [f"{name:26} not run: {module} is not installed" for name, module in run["missing"].items()]
+    return "\n".join(lines)
+
+
+def _ratio(numerator: float | None, denominator: float) -> str:
+    return f"{'':>9}" if numerator is None else f"{numerator / denominator:9.2f}"
+
+
+if __name__ == "__main__":
+    main()
