@@ -46,31 +46,38 @@ def widened(typing_context: Any, stored: Any) -> Any:
 
 
 @intrinsic
-def squares_by_eights(typing_context: Any, address: Any, count: Any, like: Any) -> Any:
-    """Σx² in float64 over ``count`` elements at ``address``, a multiple of 8 and not 0, in NumPy's order.
+def squares_by_eights(typing_context: Any, address: Any, first: Any, eights: Any, like: Any) -> Any:
+    """Σx² in float64 over ``first`` elements at ``address``, and over the ``eights`` elements after them, as a pair.
 
-    Element i is added to sum i mod 8, and at last the sums in pairs. Written in vectors: with every order of summation
-    fixed, LLVM leaves a loop of eight separate sums scalar.
+    ``first`` and ``eights`` are multiples of 8, and ``eights`` is the larger. The order is NumPy's: element i is added
+    to sum i mod 8, and at last the sums in pairs. Two at once hide the latency of the additions. It is written in
+    vectors because LLVM, held to this order, leaves a loop of eight separate sums scalar.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        address, first, eights = args[:3]
         before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        size = like.dtype.bitwidth // 8
+        offset = builder.mul(first, ir.Constant(_I64, size))
         builder.branch(loop)
         builder.position_at_end(loop)
-        i, sums = builder.phi(_I64), builder.phi(_EIGHT_DOUBLES)
-        itemsize = like.dtype.bitwidth // 8
-        place = builder.add(args[0], builder.mul(i, ir.Constant(_I64, itemsize)))
-        x = _eight_doubles(builder, place, like.dtype, itemsize)
-        new_sums = builder.fadd(sums, builder.fmul(x, x))
+        i, left, right = builder.phi(_I64), builder.phi(_EIGHT_DOUBLES), builder.phi(_EIGHT_DOUBLES)
+        place = builder.add(address, builder.mul(i, ir.Constant(_I64, size)))
+        x, y = (_eight_doubles(builder, at, like.dtype, size) for at in (place, builder.add(place, offset)))
+        longer = builder.fadd(left, builder.fmul(x, x))
+        new_left = builder.select(builder.icmp_signed("<", i, first), longer, left)
+        new_right = builder.fadd(right, builder.fmul(y, y))
         next_i = builder.add(i, ir.Constant(_I64, 8))
-        for phi, first, later in ((i, ir.Constant(_I64, 0), next_i), (sums, _EIGHT_ZEROS, new_sums)):
-            phi.add_incoming(first, before)
+        zero = ir.Constant(_I64, 0)
+        for phi, start, later in ((i, zero, next_i), (left, _EIGHT_ZEROS, new_left), (right, _EIGHT_ZEROS, new_right)):
+            phi.add_incoming(start, before)
             phi.add_incoming(later, loop)
-        builder.cbranch(builder.icmp_signed("<", next_i, args[1]), loop, after)
+        builder.cbranch(builder.icmp_signed("<", next_i, eights), loop, after)
         builder.position_at_end(after)
-        return _sum_in_pairs(builder, [builder.extract_element(new_sums, ir.Constant(_I32, j)) for j in range(8)])
+        sums = [_sum_in_pairs(builder, vector) for vector in (new_left, new_right)]
+        return context.make_tuple(builder, signature.return_type, sums)
 
-    return types.float64(types.int64, types.int64, like), generate
+    return types.UniTuple(types.float64, 2)(types.int64, types.int64, types.int64, like), generate
 
 
 def _eight_doubles(builder: ir.IRBuilder, place: Any, stored: Any, itemsize: int) -> Any:
@@ -87,7 +94,8 @@ def _eight_doubles(builder: ir.IRBuilder, place: Any, stored: Any, itemsize: int
     return builder.fpext(vector, _EIGHT_DOUBLES)
 
 
-def _sum_in_pairs(builder: ir.IRBuilder, numbers: list[Any]) -> Any:
+def _sum_in_pairs(builder: ir.IRBuilder, vector: Any) -> Any:
+    numbers = [builder.extract_element(vector, ir.Constant(_I32, j)) for j in range(8)]
     while len(numbers) > 1:
         numbers = [builder.fadd(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
     return numbers[0]

@@ -190,23 +190,17 @@ def _shrink(family: Any, p: Any, factor: Any, centre: Any) -> None:
 @_compiled
 def _sum_of_squares(address: Any, size: Any, like: Any) -> Any:
     """Σp² in float64 over ``size`` elements at ``address``, in the order of ``np.sum``: halves of halves of it."""
-    if size <= 128:
-        return _sum_of_few_squares(address, size, like)
-    first = size // 2
-    first -= first % 8
-    rest = address + first * like.itemsize
-    return _sum_of_squares(address, first, like) + _sum_of_squares(rest, size - first, like)
-
-
-@_inlined
-def _sum_of_few_squares(address: Any, size: Any, like: Any) -> Any:
-    eights = size // 8 * 8
-    total = squares_by_eights(address, eights, like) if eights else 0.0
-    rest = _array(address, eights, size, like)
-    for i in range(len(rest)):
-        x = np.float64(widened(rest[i]))
-        total += x * x
-    return total
+    first = size // 2 // 8 * 8 if size > 128 else 0
+    if size - first > 128:
+        rest = address + first * like.itemsize
+        return _sum_of_squares(address, first, like) + _sum_of_squares(rest, size - first, like)
+    eights = (size - first) // 8 * 8
+    left, right = squares_by_eights(address, first, eights, like) if eights else (0.0, 0.0)
+    tail = _array(address, first + eights, size, like)
+    for i in range(len(tail)):
+        x = np.float64(widened(tail[i]))
+        right += x * x
+    return left + right
 
 
 @_compiled
