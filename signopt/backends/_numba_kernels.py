@@ -76,33 +76,44 @@ class TigerTensors(NamedTuple):
 @_compiled
 def lion(family: Any, start: Any, stop: Any, k: Any) -> None:
     """Lion on a range of elements."""
-    for _, _, p, m, g in _pieces(family, start, stop):
-        for i in range(len(p)):
-            x, v, d = widened(p[i]), widened(m[i]), widened(g[i])
-            c = k.B1 * v + k.A1 * d
-            p[i] = narrowed(x - k.lr * (_sign(c, k.one) + k.weight_decay * x), family.param_like)
-            m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
+    t = np.searchsorted(family.ends, start, side="right")
+    while start < stop:
+        first, last = _span(family, t, start, stop)
+        p, m, g = _piece(family, t, first, last)
+        _lion(family, p, m, g, k, k.lr, k.weight_decay)
+        start += last - first
+        t += 1
 
 
 @_compiled
 def signum(family: Any, start: Any, stop: Any, k: Any) -> None:
     """Signum on a range of elements."""
-    for _, _, p, m, g in _pieces(family, start, stop):
-        _step(family, p, m, g, k, k.lr, k.weight_decay)
+    t = np.searchsorted(family.ends, start, side="right")
+    while start < stop:
+        first, last = _span(family, t, start, stop)
+        p, m, g = _piece(family, t, first, last)
+        _signum(family, p, m, g, k, k.lr, k.weight_decay)
+        start += last - first
+        t += 1
 
 
 @_compiled
 def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any) -> None:
     """Tiger on a range of elements, after :func:`tiger_look` has gone through all chunks."""
-    for t, first, p, m, g in _pieces(family, start, stop):
+    t = np.searchsorted(family.ends, start, side="right")
+    while start < stop:
+        first, last = _span(family, t, start, stop)
+        p, m, g = _piece(family, t, first, last)
         if tensors.broken[t]:
             _shrink(family, p, k.shrink, tensors.centres[t])
         elif not moves:
             _accumulate(family, m, g, k)
         elif tensors.columns[t]:
-            _step_rows(family, t, first, first + len(p), k, tensors.columns[t], tensors.decays[t])
+            _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
         else:
-            _step(family, p, m, g, k, tensors.rates[t], tensors.decays[t])
+            _signum(family, p, m, g, k, tensors.rates[t], tensors.decays[t])
+        start += last - first
+        t += 1
 
 
 @_compiled
@@ -116,17 +127,11 @@ def tiger_look(family: Any, start: Any, stop: Any, looked: Any) -> None:
         looked.broken[chunk] = _has_nan(_array(family.addresses[t, 2], first, last, family.param_like))
 
 
-@_compiled
-def _pieces(family: Any, start: Any, stop: Any) -> Any:
-    """For every tensor in the range: its number, the first of its elements in the range, and p, m, g from there on."""
-    t = np.searchsorted(family.ends, start, side="right")
-    while start < stop:
-        origin = _before(family.ends, t)
-        first, last = start - origin, min(stop, family.ends[t]) - origin
-        p, m, g = _piece(family, t, first, last)
-        yield t, first, p, m, g
-        start = origin + last
-        t += 1
+@_inlined
+def _span(family: Any, t: Any, start: Any, stop: Any) -> Any:
+    """The elements of tensor ``t`` in a range, from its first to its last, counted within the tensor."""
+    origin = family.ends[t - 1] if t else 0
+    return start - origin, min(stop, family.ends[t]) - origin
 
 
 @_inlined
@@ -144,19 +149,22 @@ def _array(address: Any, first: Any, last: Any, like: Any) -> Any:
 
 
 @_inlined
-def _before(ends: Any, t: Any) -> Any:
-    """Where the counting of tensor ``t`` starts."""
-    return ends[t - 1] if t else 0
-
-
-@_inlined
 def _sign(c: Any, one: Any) -> Any:
     """sign(c): the sum turns −0 into 0 and keeps NaN."""
     return one if c > 0 else (-one if c < 0 else c + (one - one))
 
 
 @_compiled
-def _step(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+def _lion(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+    for i in range(len(p)):
+        x, v, d = widened(p[i]), widened(m[i]), widened(g[i])
+        c = k.B1 * v + k.A1 * d
+        p[i] = narrowed(x - rate * (_sign(c, k.one) + weight_decay * x), family.param_like)
+        m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
+
+
+@_compiled
+def _signum(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     """The update that Signum and Tiger share: the sign is that of the new momentum."""
     for i in range(len(p)):
         x = widened(p[i])
@@ -166,13 +174,13 @@ def _step(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: 
 
 
 @_compiled
-def _step_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any, decay: Any) -> None:
+def _tiger_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any, decay: Any) -> None:
     """Tiger on the rows that start within elements ``first`` to ``last``, each with an RMS of its own."""
     for row in range(-(-first // columns), -(-last // columns)):
         p, m, g = _piece(family, t, row * columns, (row + 1) * columns)
         address = family.addresses[t, 0] + row * columns * family.param_like.itemsize
         mean = _sum_of_squares(address, columns, family.param_like) / columns
-        _step(family, p, m, g, k, k.lr * type(k.one)(math.sqrt(mean)), decay)
+        _signum(family, p, m, g, k, k.lr * type(k.one)(math.sqrt(mean)), decay)
 
 
 @_compiled

@@ -29,7 +29,7 @@ WORTH_GATHERING = 12 << 10
 WORTH_A_THREAD = 1 << 17
 """Elements per thread under which handing work over costs more than it saves."""
 
-SCRATCH, SCRATCH_PER_THREAD = 960 << 10, 320 << 10
+SCRATCH, SCRATCH_PER_THREAD = 832 << 10, 320 << 10
 """Bytes of scratch for all threads, and for one: with p, g and m, its blocks stay in a second-level cache of 1 MiB."""
 
 Kernel: TypeAlias = Callable[[Floats, Floats, Floats, Workspace, Any], None]

@@ -1,0 +1,62 @@
+"""What the NumPy backend promises beside bits: little memory; and that the tests of bits can fail."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from signopt.backends import _numpy_blocks as kernels
+from signopt.backends.numpy import NumpyBackend
+from tests.backends.cases import STEPS, assert_is_the_rule, random_tensor
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("step", ["lion", "tiger-moves"])
+@pytest.mark.parametrize("shape", [(1 << 22,), (2048, 2048)])
+def test_a_step_takes_less_than_a_mebibyte(shape, step, threads):
+    p, g, m = (np.ones(shape, np.float32) for _ in range(3))
+    backend = NumpyBackend([p], [m], ["embedding" if len(shape) == 2 else "matrix"])
+    backend.threads = threads
+    method, coefficients = STEPS[step]
+    getattr(backend, method)([g], coefficients)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    getattr(backend, method)([g], coefficients)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_full_size_temporary_would_be_seen():
+    tracemalloc.start()
+    np.ones(1 << 22, np.float32) + np.float32(1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak > 1 << 20
+
+
+def fused_average(g, m, work, keep, take):
+    """m ← keep·m + take·g with one rounding, as a contraction to FMA gives it (float64 holds the products exactly)."""
+    m[...] = np.float64(np.float32(keep)) * m + np.float64(np.float32(take)) * g
+
+
+def reordered_descent(p, work, rate, weight_decay, shape=(-1,)):
+    p *= np.float32(1 - rate * weight_decay)
+    p -= np.float32(rate) * work.step
+
+
+def blind_to_nan(values):
+    return False
+
+
+@pytest.mark.parametrize(
+    ("function", "bug"),
+    [("_average", fused_average), ("_descend", reordered_descent), ("has_nan", blind_to_nan)],
+)
+def test_planted_bugs_are_seen(monkeypatch, function, bug):
+    p, g, m = random_tensor((5000,), "f32", 0)
+    g[17] = np.nan
+    monkeypatch.setattr(kernels, function, bug)
+    with pytest.raises(AssertionError, match="is not"):
+        assert_is_the_rule(NumpyBackend, [(p, g, m)], "lion")
