@@ -1,7 +1,7 @@
 """Optimizers to be timed beside each other, all on the same parameters, gradients and (where it can be set) memory.
 
-Each contender is a function of :class:`Tensors` that returns the step to be timed. The arrays are shared by all of them:
-values drift from step to step, which costs no time, and every contender meets the same placement in memory.
+Each contender is a function of :class:`Tensors` that returns the step to be timed. The arrays are shared by all of
+them: values drift from step to step, which costs no time, and every contender meets the same placement in memory.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,10 +105,7 @@ def naive_numpy(tensors: Tensors) -> Step:
 
 
 def limit(tensors: Tensors) -> Step:
-    """In-place adds over the same memory in one pass, p += m and m += g: 20 bytes per parameter and hardly any work.
-
-    ``g`` is zero here, so that values stay finite.
-    """
+    """In-place adds over as much memory in one pass, p += m and m += g: 20 bytes per parameter and hardly any work."""
     from numba import njit
 
     @njit(nogil=True)
@@ -116,11 +114,11 @@ def limit(tensors: Tensors) -> Step:
             p[i] += m[i]
             m[i] += g[i]
 
-    p, m, g = (np.zeros(tensors.elements, np.float32) for _ in range(3))
+    arrays = [np.full(tensors.elements, 1e-20, np.float32) for _ in range(3)]
     bounds = [tensors.elements * thread // tensors.threads for thread in range(tensors.threads + 1)]
-    shares = [slice(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
-    add(p[:1], m[:1], g[:1])
-    return lambda: on_threads(lambda thread: add(p[shares[thread]], m[shares[thread]], g[shares[thread]]), tensors.threads)
+    shares = [[array[first:last] for array in arrays] for first, last in pairwise(bounds)]
+    add(*shares[0])
+    return lambda: on_threads(lambda thread: add(*shares[thread]), tensors.threads)
 
 
 def numba_loop(tensors: Tensors) -> Step:

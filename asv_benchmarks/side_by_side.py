@@ -1,7 +1,8 @@
 """Time signopt and its peers beside each other: ``python asv_benchmarks/side_by_side.py``.
 
-One process for each number of threads, pinned to as many processors. In it the contenders take turns, one step each, for
-``--runs`` rounds, so that a machine that slows down slows down for all. Printed are medians, and ratios of medians.
+One process for each number of threads and layout, pinned to as many processors as threads. In it the contenders take
+turns, one step each, for ``--runs`` rounds, so that a machine that slows down slows down for all. Printed are medians,
+and ratios of medians.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--layouts", nargs="+", default=["one", "gpt2", "small"], choices=["one", "gpt2", "small"])
-    parser.add_argument("--runs", type=int, default=9, help="rounds, after two that warm up (default 9)")
+    parser.add_argument("--runs", type=int, default=9, help="rounds, after two steps that warm up (default 9)")
     parser.add_argument("--only", nargs="+", help="contenders by name; the limit always runs")
     parser.add_argument("--json", type=Path, help="write all times here")
     parser.add_argument("--picture", type=Path, help="draw here, .svg or .png")
@@ -128,7 +129,8 @@ def table(report: dict[str, Any]) -> str:
     for run in report["runs"]:
         medians = {name: statistics.median(times) for name, times in run["seconds"].items()}
         rounds = len(next(iter(run["seconds"].values())))
-        lines += ["", f"{run['layout']}: {run['parameters']} float32 parameters, {run['threads']} threads, {rounds} rounds"]
+        size = f"{run['parameters']} float32 parameters"
+        lines += ["", f"{run['layout']}: {size}, {run['threads']} threads, {rounds} rounds"]
         lines.append(f"{'':26}{'ns/param':>9}{'of limit':>9}{'numba/it':>9}{'numpy/it':>9}{'extra MiB':>10}")
         for name, median in sorted(medians.items(), key=lambda item: item[1]):
             ratios = [_ratio(medians.get(other), median) for other in (LIMIT, "signopt numba", "signopt numpy")]
