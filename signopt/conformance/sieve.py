@@ -29,7 +29,7 @@ from signopt.conformance.doubledouble import Pair, combine, pair, product
 from signopt.conformance.formats import Format
 from signopt.conformance.law import Law, Shrink
 
-__all__ = ["Momentum", "joined", "plainly_legal", "plainly_shrunk", "remembered"]
+__all__ = ["Momentum", "joined", "plainly_legal", "plainly_shrunk", "remembered", "telling"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -234,6 +234,26 @@ def plainly_shrunk(law: Shrink, p: Floats, new_p: Floats) -> Mask:
     target = combine(product(pair(law.factor), p), product(pair(1 - law.factor), centre))
     slack = shrink_slack(np.abs(p), law.centre, law.units.floats)
     return np.asarray(_usual(p, new_p) & _near(new_p, target, slack, np.zeros(p.shape, bool), law.storage, law))
+
+
+def telling(law: Law | Shrink, p: Floats, g: Floats, m: Momentum) -> tuple[Mask, Mask]:
+    """Where an element can tell a right step from one with another sign, and from one without decay.
+
+    That is where the bound, with the rounding to storage, is below half of the rate, or half of rate·wd·|p|; and,
+    for the sign, where the sign is certain. After a NaN: where it is below half of what the shrinking moves.
+    """
+    if isinstance(law, Shrink):
+        slack = shrink_slack(np.abs(p), law.centre, law.units.floats) + _half_spacing(p, law.storage)
+        return slack < np.abs(p - law.centre) * float(1 - law.factor) / 2, np.zeros(p.shape, bool)
+    if not law.moves:
+        return np.ones(p.shape, bool), np.zeros(p.shape, bool)
+    constants = _constants(law)
+    direction = _average(constants.direction, m, g, constants.units)
+    certain = direction.exact | (direction.low[0] > direction.slack) | (direction.high[0] < -direction.slack)
+    (rate, _), (rho,) = constants.each(constants.rates), constants.each(constants.errors)
+    slack = move_slack(np.abs(p), 1.0, rate, rho, constants.wd, constants.units) + _half_spacing(p, law.storage)
+    decays = slack < rate * constants.wd * np.abs(p) / 2
+    return law.judged & certain & ((slack < rate / 2) | (rate == 0)), law.judged & np.asarray(decays)
 
 
 def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:

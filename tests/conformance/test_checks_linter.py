@@ -1,0 +1,54 @@
+"""No check is vacuous, and a vacuous one is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from signopt.conformance.checks import REGISTRY, Check
+from signopt.conformance.linter import lint
+
+CASES = [(c, rule) for c in REGISTRY.values() for rule in c.rules]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("check", "rule"), CASES, ids=lambda value: getattr(value, "id", value))
+def test_no_check_is_vacuous(check, rule, dtype):
+    found = lint(check, rule, dtype)
+    assert not found.vacuous, found
+
+
+def planted(identifier, function):
+    return Check(identifier, "a planted check", function)
+
+
+def below_the_rounding(s):
+    s.start({"w/bias": s.array(np.full(8, 2.0**30))}, s.hyper(lr=1e-4)).step(s.array(np.ones(8)))
+
+
+def within_the_band(s):
+    run = s.start(np.ones(8), s.hyper(), np.ones(8))
+    run.step(run.near_zero(np.full(8, 2.0**-40)))
+
+
+def decay_below_the_rounding(s):
+    s.start(np.ones(8), s.hyper(lr=0.1, weight_decay=1e-9)).step(s.array(np.ones(8)))
+
+
+def nothing_judged(s):
+    s.start(np.ones(8), s.hyper())
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        (planted("step/planted", below_the_rounding), "wrong sign"),
+        (planted("step/planted", within_the_band), "wrong sign"),
+        (planted("decay/planted", decay_below_the_rounding), "missing decay"),
+        (planted("step/planted", nothing_judged), "judges nothing"),
+    ],
+    ids=["slack-above-rate", "band-only", "slack-above-decay", "no-step"],
+)
+@pytest.mark.parametrize("rule", ["lion", "signum"])
+def test_a_vacuous_check_is_found(check, reason, rule):
+    assert reason in lint(check, rule, "float32").vacuous
