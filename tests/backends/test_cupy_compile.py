@@ -1,0 +1,133 @@
+"""The kernels compile for every architecture, and PTX and machine code are what they were written to become."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.backends.cupy_cases import DTYPE_PAIRS
+from tests.backends.cupy_device import needs_cupy
+from tests.cupy_on_cpu.machine_code import contractible, disassemble, unfit_modifiers, why_no_disassembler
+
+pytestmark = needs_cupy
+_reason = why_no_disassembler()
+needs_disassembler = pytest.mark.skipif(_reason is not None, reason=str(_reason))
+
+ARCHITECTURES = ("75", "80", "86", "87", "88", "89", "90", "100", "103", "110", "120", "121")
+OLD_AND_NEW = ("75", "90")
+RULES = ("lion", "signum", "tiger")
+MOST_REGISTERS = 80
+"""With 256 threads to a block, three blocks still fit on a multiprocessor."""
+
+COMBINATIONS = [
+    (rule, *pair, architecture)
+    for rule in RULES
+    for pair in DTYPE_PAIRS[:6]
+    for architecture in (ARCHITECTURES if pair == ("float32", "float32") else OLD_AND_NEW)
+]
+
+
+def compiled(rule, param_dtype, momentum_dtype, architecture):
+    from signopt.backends._cuda_compile import compile_kernels
+
+    return compile_kernels(rule, param_dtype, momentum_dtype, architecture)
+
+
+def itemsize(name):
+    return np.dtype(getattr(ml_dtypes, name, name)).itemsize
+
+
+def test_the_architectures_are_those_of_nvrtc():
+    from cupy_backends.cuda.libs import nvrtc
+
+    assert set(map(int, ARCHITECTURES)) <= set(nvrtc.getSupportedArchs())
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("param_dtype", "momentum_dtype"), DTYPE_PAIRS)
+def test_ptx_fixes_every_rounding(rule, param_dtype, momentum_dtype):
+    ptx = compiled(rule, param_dtype, momentum_dtype, "compute_75")
+    assert contractible(ptx) == []
+    assert unfit_modifiers(ptx) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_threads_never_wait_for_each_other(rule):
+    ptx = compiled(rule, "float32", "float32", "compute_75").decode()
+    for word in ("bar.", "barrier.", ".shared", "atom.", "red.", "shfl.", "vote.", ".local"):
+        assert word not in ptx
+
+
+@needs_disassembler
+@pytest.mark.parametrize(("rule", "param_dtype", "momentum_dtype", "architecture"), COMBINATIONS)
+def test_machine_code(rule, param_dtype, momentum_dtype, architecture):
+    functions = {f.name: f for f in disassemble(compiled(rule, param_dtype, momentum_dtype, f"sm_{architecture}"))}
+    for function in functions.values():
+        assert function.stack == 0
+        assert function.spills == 0
+        assert function.registers <= MOST_REGISTERS
+        assert function.fused == (1 if function.divides else 0)
+        assert not function.divides or "tiger" in function.name
+    p, m = itemsize(param_dtype), itemsize(momentum_dtype)
+    pack = 16 // min(p, m)
+    loops = [(2 * p + m, p + m)]
+    if rule == "tiger":
+        loops += [(p + m, m), (p, p)]
+    main = functions[f"signopt_{rule}"]
+    assert main.wide_loads * 16 == pack * sum(loaded for loaded, _ in loops)
+    assert main.wide_stores * 16 == pack * sum(stored for _, stored in loops)
+
+
+CONTROLS = {
+    "fused": "p[i] = p[i] * a + p[i + 1];",
+    "spills": "float kept[64]; for (int j = 0; j < 64; j++) kept[int(p[j]) & 63] = a; p[i] = kept[int(p[i]) & 63];",
+    "rounded": "p[i] = __fadd_rn(__fmul_rn(p[i], a), p[i + 1]);",
+    "flushed": 'float x; asm("mul.rn.ftz.f32 %0, %1, %2;" : "=f"(x) : "f"(p[i]), "f"(a)); p[i] = x;',
+    "approximate": "p[i] = __fdividef(a, p[i]);",
+    "wide": "float4 x = ((float4 *)p)[i]; x.x += a; ((float4 *)p)[i] = x;",
+}
+
+
+def control(name, architecture):
+    from cupy_backends.cuda.libs import nvrtc
+
+    source = f'extern "C" __global__ void control(float *p, float a) {{ int i = threadIdx.x; {CONTROLS[name]} }}'
+    program = nvrtc.createProgram(source, "control.cu", (), ())
+    nvrtc.compileProgram(program, (f"--gpu-architecture={architecture}",))
+    image = (nvrtc.getCUBIN if architecture.startswith("sm_") else nvrtc.getPTX)(program)
+    return image if isinstance(image, bytes) else image.encode()
+
+
+@needs_disassembler
+@pytest.mark.parametrize("architecture", OLD_AND_NEW)
+def test_the_machine_code_checks_can_fail(architecture):
+    seen = {
+        name: disassemble(control(name, f"sm_{architecture}"))[0] for name in ("fused", "spills", "rounded", "wide")
+    }
+    assert [seen[name].fused for name in ("fused", "rounded")] == [1, 0]
+    assert seen["spills"].stack > 0
+    assert seen["spills"].spills > 0
+    assert [seen[name].wide_loads for name in ("fused", "wide")] == [0, 1]
+    assert [seen[name].wide_stores for name in ("fused", "wide")] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "open_roundings", "unfit"),
+    [("fused", 1, 0), ("rounded", 0, 0), ("flushed", 0, 1), ("approximate", 0, 1)],
+)
+def test_the_ptx_checks_can_fail(name, open_roundings, unfit):
+    ptx = control(name, "compute_75")
+    assert (len(contractible(ptx)), len(unfit_modifiers(ptx))) == (open_roundings, unfit)
+
+
+def test_the_kernels_use_nothing_but_their_own_header():
+    """So that they compile without the CUDA headers."""
+    from importlib.resources import files
+
+    kernels = files("signopt.backends") / "kernels"
+    includes = [
+        line for rule in RULES for line in (kernels / f"{rule}.cu").read_text().splitlines() if "#include" in line
+    ]
+    assert includes == ['#include "elements.cuh"'] * 3
+    assert "#include" not in (kernels / "elements.cuh").read_text()

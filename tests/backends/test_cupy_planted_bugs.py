@@ -1,0 +1,179 @@
+"""Bugs planted in the kernels' source: the tests that guard the bits see each of them."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from tests.backends import test_cupy_bits as bits
+from tests.backends.cupy_cases import COEFFICIENTS, cases, tiger_coefficients
+from tests.backends.cupy_device import needs_cupy
+
+pytestmark = needs_cupy
+
+BUGS = {
+    "betas swapped in c": ("lion.cu", "add(mul(B1, m), mul(A1, g))", "add(mul(B2, m), mul(A2, g))"),
+    "momentum with the betas of c": ("lion.cu", "add(mul(B2, m), mul(A2, g))", "add(mul(B1, m), mul(A1, g))"),
+    "sign of the new momentum": ("lion.cu", "sign(c)", "sign(add(mul(B2, m), mul(A2, g)))"),
+    "decay without lr": ("lion.cu", "sub(p, mul(lr, u))", "sub(sub(p, mul(lr, sign(c))), mul(weight_decay, p))"),
+    "decay of the updated parameter": (
+        "lion.cu",
+        "p = sub(p, mul(lr, u))",
+        "p = sub(p, mul(lr, sign(c))), p = sub(p, mul(lr, mul(weight_decay, p)))",
+    ),
+    "fused multiply-add": ("lion.cu", "add(mul(B1, m), mul(A1, g))", "B1 * m + A1 * g"),
+    "sign(0) = 1": ("elements.cuh", "x == 0 ? C(0)", "x == 0 ? C(1)"),
+    "sign(NaN) = 0": ("elements.cuh", "x == 0 ? C(0) : x", "C(0)"),
+    "momentum rounded before its sign": (
+        "signum.cu",
+        "p = sub",
+        "momentum_t kept; narrow(m, kept); m = widen(kept); p = sub",
+    ),
+    "tail off by one": (
+        "elements.cuh",
+        "for (; i < end; i += THREADS) update_one",
+        "for (; i < end - 1; i += THREADS) update_one",
+    ),
+    "one pack too many": (
+        "elements.cuh",
+        "i + PACK <= end; i += (long long)THREADS",
+        "i < end; i += (long long)THREADS",
+    ),
+    "tail that starts late": ("elements.cuh", "end - end % PACK + threadIdx.x", "end - end % PACK + threadIdx.x + 1"),
+    "first block only": (
+        "elements.cuh",
+        "i = begin + (long long)threadIdx.x * PACK",
+        "i = (long long)threadIdx.x * PACK",
+    ),
+    "lanes crossed": ("elements.cuh", "&m.at[j], &g.at[j]}", "&m.at[j], &g.at[j ^ 1]}"),
+    "alignment of the gradient forgotten": ("elements.cuh", " && aligned(start.grad)", ""),
+    "alignment of the momentum forgotten": ("elements.cuh", " && aligned(start.momentum)", ""),
+    "stride of a loop too long": ("elements.cuh", "for (; i < end; i += THREADS)", "for (; i < end; i += 2 * THREADS)"),
+    "truncated to half": ("elements.cuh", ': "f"(x));', ': "f"(__uint_as_float(__float_as_uint(x) & 0xffffe000)));'),
+    "bfloat16 ties away from zero": ("elements.cuh", "bits + 0x7fff + (bits >> 16 & 1)", "bits + 0x8000"),
+    "bfloat16 NaN becomes Inf": (
+        "elements.cuh",
+        "x == x ? (unsigned short)((bits",
+        "true ? (unsigned short)((bits & 0xff800000 + bits * 0",
+    ),
+    "window that always decays": (
+        "tiger.cu",
+        "m = add(mul(b1, m), mul(b2, g));\n    }",
+        "m = add(mul(compute_t(0.9), m), mul(b2, g));\n    }",
+    ),
+    "NaN rule without its centre": ("tiger.cu", "add(mul(sub(p, centre), shrink), centre)", "mul(p, shrink)"),
+    "NaN overlooked inside a window": ("tiger.cu", "if (sum_folds", "if (moves && sum_folds"),
+    "Inf taken for NaN": ("tiger.cu", "x == x ? 0.0 : 1.0", "sub(x, x) == 0 ? 0.0 : 1.0"),
+    "NaN looked for in the first lane only": (
+        "tiger.cu",
+        "i < work.lanes.value; i += work.folds.value",
+        "i < work.folds.value; i += work.folds.value",
+    ),
+    "bias that decays": ("tiger.cu", "work.decays ? weight_decay : compute_t(0)", "weight_decay"),
+    "full rate for a bias": ("tiger.cu", "work.width, half_lr, 0}", "work.width, lr, 0}"),
+    "sum instead of mean": ("tiger.cu", "__ddiv_rn(squares, (double)count)", "squares"),
+    "last pack of a lane left out": ("tiger.cu", "i + READ_PACK < end ? i + READ_PACK : end", "i"),
+    "folds added twice": (
+        "tiger.cu",
+        "for (long long i = 0; i < count; i++) sum.include(folds[i])",
+        "for (long long i = 0; i < count; i++) sum.include(folds[0])",
+    ),
+    "row of the next element": ("tiger.cu", "i >= row_end) {", "i > row_end) {"),
+}
+
+
+def lion():
+    bits.assert_rule("lion", small("float32", "float32"), COEFFICIENTS["lion"])
+
+
+def signum():
+    bits.assert_rule("signum", small("float16", "float16"), COEFFICIENTS["signum"])
+
+
+def bfloat16():
+    bits.assert_rule("lion", small("bfloat16", "bfloat16"), COEFFICIENTS["lion"])
+
+
+def tiger():
+    for step in (0, 1, 2):
+        for finite in (True, False):
+            tensors = [bits.exact_squares(case) for case in small("float32", "float32", finite=finite)]
+            roles = [("matrix", "bias", "scale")[index % 3] for index in range(len(tensors))]
+            coefficients = tiger_coefficients(step, accumulation_steps=2)
+            bits.assert_rule("tiger", tensors, coefficients, roles)
+
+
+def rows():
+    bits.test_fifty_tiger_micro_steps("float32", "float32")
+
+
+CHECKS = {
+    "lion.cu": (lion,),
+    "signum.cu": (signum,),
+    "tiger.cu": (tiger, rows),
+    "elements.cuh": (lion, signum, bfloat16),
+}
+
+
+@functools.cache
+def small(param_dtype, momentum_dtype, *, finite=False):
+    """Cases of every kind, but few enough to run them once per bug."""
+    return tuple(case for case in cases(param_dtype, momentum_dtype, finite=finite) if case.size % 8 in (0, 1, 7))
+
+
+@pytest.fixture
+def fresh_modules():
+    from signopt.backends import _cuda_compile
+
+    def forget():
+        _cuda_compile.compile_kernels.cache_clear()
+        _cuda_compile._load_module.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_seen(bug, monkeypatch, fresh_modules):
+    from signopt.backends import _cuda_compile
+
+    file, right, wrong = BUGS[bug]
+    source, options = _cuda_compile._source, _cuda_compile._options
+    assert right in source(file)
+    monkeypatch.setattr(
+        _cuda_compile, "_source", lambda name: source(name).replace(right, wrong) if name == file else source(name)
+    )
+    if bug == "fused multiply-add":
+        monkeypatch.setattr(_cuda_compile, "_options", lambda *names: (*options(*names), "--fmad=true"))
+    assert any(fails(check) for check in CHECKS[file])
+
+
+def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
+    from signopt.backends import _cuda_compile
+
+    options = _cuda_compile._options
+    monkeypatch.setattr(_cuda_compile, "_options", lambda *names: (*options(*names), "--ftz=true"))
+    assert fails(lion)
+
+
+@pytest.mark.parametrize("check", [lion, signum, bfloat16, tiger, rows])
+def test_the_kernels_as_they_are_pass(check, fresh_modules):
+    check()
+
+
+def fails(check) -> bool:
+    """Whether ``check`` finds a difference, or the device stops the kernel."""
+    from tests.backends.cupy_device import DEVICE
+
+    try:
+        check()
+    except (AssertionError, RuntimeError) as error:
+        if "could not compile" in str(error):
+            raise
+        return True
+    finally:
+        if DEVICE is not None:
+            DEVICE.reset_log()
+    return False
