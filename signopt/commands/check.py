@@ -22,6 +22,7 @@ from signopt.conformance.protocol.errors import PortFailure
 from signopt.conformance.report import Report
 from signopt.conformance.reporting.html import as_html
 from signopt.conformance.reporting.machine import as_json, as_junit
+from signopt.conformance.reporting.matrix import summary
 from signopt.conformance.reporting.terminal import show
 from signopt.conformance.suite import apply_deviations, check
 
@@ -74,12 +75,14 @@ def _reports(options: argparse.Namespace) -> list[Report]:
 
 
 def _check_everything(options: argparse.Namespace, status: Status) -> list[Report]:
-    """Every candidate that is installed and meant to be the rule that it names."""
-    return [
-        _check_python(options, each.name, each.rule, each.environment, status)
-        for each in candidates()
-        if options.rule in (None, each.rule) and not each.variant and not _absent(each.missing())
-    ]
+    """Every candidate that is installed and meant to be the rule that it names; each is told as it is done."""
+    reports = []
+    for each in candidates():
+        if options.rule in (None, each.rule) and not each.variant and not _absent(each.missing()):
+            report = _check_python(options, each.name, each.rule, each.environment, status)
+            status.console.print(f"{each.name} {each.rule}: {report.verdict}, {summary(report)}", markup=False)
+            reports.append(report)
+    return reports
 
 
 def _absent(missing: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from signopt.conformance.report import CheckResult, Failure, Report
-from signopt.conformance.reporting.matrix import WORDS, details, dtypes, rows, summary, verdict
+from signopt.conformance.reporting.matrix import WORDS, details, dtypes, readable, rows, summary, verdict
 
 __all__ = ["as_html"]
 
@@ -94,8 +94,9 @@ def _failures(number: int, report: Report) -> Iterator[str]:
     if failing:
         yield "<h2>Failures</h2>"
     for result in failing:
-        yield f'<details open id="{_anchor(number, result)}"><summary><code>{_text(result.id)}</code> {result.dtype}'
-        yield f"</summary><p>{_text(result.proves)}</p>"
+        state = "open " if result is failing[0] else ""
+        yield f'<details {state}id="{_anchor(number, result)}">'
+        yield f"<summary><code>{_text(result.id)}</code> {_text(result.dtype)}</summary><p>{_text(result.proves)}</p>"
         yield from map(_failure, result.failures)
         yield "</details>"
 
@@ -114,5 +115,4 @@ def _anchor(number: int, result: CheckResult) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped, and without the lone surrogates that a port may have put into a name."""
-    return escape(text.encode("utf-8", "replace").decode())
+    return escape(readable(text))

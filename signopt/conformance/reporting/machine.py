@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.reporting.matrix import details, verdict
+from signopt.conformance.reporting.matrix import details, readable, verdict
 
 __all__ = ["as_json", "as_junit", "schema"]
 
@@ -78,7 +78,7 @@ def _case(report: Report, result: CheckResult) -> ET.Element:
     case = _element("testcase", classname=f"{report.port}.{result.group}", name=f"{result.id}[{result.dtype}]")
     if result.status == "failed":
         failure = _element("failure", message=result.failures[0].message if result.failures else result.reason)
-        failure.text = _clean("\n\n".join(_text(result)))
+        failure.text = readable("\n\n".join(_text(result)))
         case.append(failure)
     elif result.status == "not_run":
         case.append(_element("error", message=result.reason))
@@ -98,9 +98,4 @@ def _suite_error(report: Report, number: int, error: str) -> ET.Element:
 
 
 def _element(tag: str, **attributes: Any) -> ET.Element:
-    return ET.Element(tag, {name: _clean(str(value)) for name, value in attributes.items()})
-
-
-def _clean(text: str) -> str:
-    """Text without the characters that XML cannot hold."""
-    return "".join(c if c in "\t\n" or (c >= " " and not "\ud800" <= c <= "\udfff") else "�" for c in text)
+    return ET.Element(tag, {name: readable(str(value)) for name, value in attributes.items()})

@@ -7,7 +7,7 @@ from typing import Any
 
 from signopt.conformance.report import CheckResult, Failure, Report
 
-__all__ = ["WORDS", "details", "dtypes", "rows", "summary", "verdict"]
+__all__ = ["WORDS", "details", "dtypes", "readable", "rows", "summary", "verdict"]
 
 WORDS = {
     "passed": "passed",
@@ -60,6 +60,11 @@ def details(failure: Failure) -> list[tuple[str, str]]:
         ("got", _number(failure.got)),
     ]
     return [(label, text) for label, text in known if text]
+
+
+def readable(text: str) -> str:
+    """Text without control characters and lone surrogates: a port chooses its own names."""
+    return "".join(c if c in "\t\n" or (c.isprintable() and not "\ud800" <= c <= "\udfff") else "�" for c in text)
 
 
 def _place(failure: Failure) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.reporting.matrix import details, dtypes, rows, summary
+from signopt.conformance.reporting.matrix import details, dtypes, readable, rows, summary
 
 __all__ = ["show"]
 
@@ -47,17 +47,17 @@ def _show_matrix(report: Report, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("check", no_wrap=True)
     for dtype in columns:
-        table.add_column(dtype, justify="center")
+        table.add_column(_plain(dtype), justify="center")
     table.add_column("proves", style="dim", no_wrap=True, overflow="ellipsis")
     for identifier, proves, results in rows(report):
         cells = [_SIGNS[results[dtype].status] if dtype in results else "" for dtype in columns]
-        table.add_row(escape(identifier), *cells, escape(proves))
+        table.add_row(_plain(identifier), *cells, _plain(proves))
     console.print(table)
 
 
 def _title(report: Report) -> str:
     version = f" {report.port_version}" if report.port_version else ""
-    return escape(f"{report.port}{version}: {report.rule or 'no rule'}, profile {report.profile}, suite {report.suite}")
+    return _plain(f"{report.port}{version}: {report.rule or 'no rule'}, profile {report.profile}, suite {report.suite}")
 
 
 def _show_overview(reports: Sequence[Report], console: Console) -> None:
@@ -67,7 +67,7 @@ def _show_overview(reports: Sequence[Report], console: Console) -> None:
     for report in reports:
         likeness = report.diagnosis[0] if report.diagnosis else ""
         plain = (report.port, report.port_version, report.rule)
-        table.add_row(*map(escape, plain), _VERDICTS[report.verdict], summary(report), escape(likeness))
+        table.add_row(*map(_plain, plain), _VERDICTS[report.verdict], summary(report), _plain(likeness))
     console.print(table)
 
 
@@ -78,33 +78,38 @@ def _show_failures(report: Report, console: Console, most: int) -> None:
         _show_failure(report, result, console)
     if len(shown) > most:
         rest = f"{len(shown) - most} more failed checks"
-        console.print(f"\n{escape(report.port)}: {rest}, see --html or --json", soft_wrap=True)
+        console.print(f"\n{_plain(report.port)}: {rest}, see --html or --json", soft_wrap=True)
     for result in report.checks:
         if result.status == "not_run":
-            console.print(f"\n[bold yellow]?[/] {_name(result)} did not run: {escape(result.reason)}", soft_wrap=True)
+            console.print(f"\n[bold yellow]?[/] {_name(result)} did not run: {_plain(result.reason)}", soft_wrap=True)
     for error in report.errors:
-        console.print(f"\n[bold red]✗[/] {escape(report.port)}: {escape(error)}", soft_wrap=True)
+        console.print(f"\n[bold red]✗[/] {_plain(report.port)}: {_plain(error)}", soft_wrap=True)
     for line in report.diagnosis:
-        console.print(f"\n[bold]{escape(report.port)}[/] {escape(line)}", soft_wrap=True)
+        console.print(f"\n[bold]{_plain(report.port)}[/] {_plain(line)}", soft_wrap=True)
 
 
 def _show_failure(report: Report, result: CheckResult, console: Console) -> None:
     first = result.failures[0] if result.failures else None
     message = first.message if first else result.reason
-    console.print(f"\n[bold red]✗[/] {escape(report.port)}: {_name(result)}: {escape(message)}", soft_wrap=True)
+    console.print(f"\n[bold red]✗[/] {_plain(report.port)}: {_name(result)}: {_plain(message)}", soft_wrap=True)
     if first is None:
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in details(first):
-        table.add_row(label, escape(text))
+        table.add_row(label, _plain(text))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _name(result: CheckResult) -> str:
-    return escape(f"{result.id}[{result.dtype}]")
+    return _plain(f"{result.id}[{result.dtype}]")
 
 
 def _show_verdict(report: Report, console: Console) -> None:
     console.print(f"\n{_VERDICTS[report.verdict]}: {summary(report)}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """Text that means nothing to the terminal and nothing to rich."""
+    return markup.escape(readable(text))
