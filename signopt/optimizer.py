@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -12,9 +11,10 @@ from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
 from signopt._arrays import check_disjoint, check_writable
 from signopt._hyperparameters import Schedule
+from signopt._identity import SameArrays
 from signopt._namespace import Array, cast, dtype_name, namespace_of
 from signopt._zero_rms import warn_about_zeros
-from signopt.backends import Backend, select
+from signopt.backends import Backend, adopt, select
 from signopt.roles import assign_roles
 from signopt.rules import _elements as elements
 from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
@@ -74,7 +74,7 @@ class Optimizer(ABC):
         self._roles = assign_roles(roles, list(self._params)) if self.has_roles else {}
         self._momentum = {name: _zeros(param, momentum_dtype, name) for name, param in self._params.items()}
         self._steps = 0
-        self._checked: list[weakref.ref[Array]] = []
+        self._checked = SameArrays()
         self._backend = self._bind(backend)
 
     @property
@@ -114,9 +114,8 @@ class Optimizer(ABC):
             For a missing or extra gradient, another shape or device, or one that overlaps an array to be written.
         """
         ordered = self._ordered(grads)
-        if not self._same_as_checked(ordered):
-            self._check_grads(ordered)
-            self._checked = [weakref.ref(grad) for grad in ordered]
+        if not self._checked.are(ordered):
+            ordered = self._check_grads(ordered)
         self._update(self._backend, ordered)
         self._steps += 1
 
@@ -178,23 +177,22 @@ class Optimizer(ABC):
             elements.check_same_home(param, first, label, f"params[{first_name!r}]")
         check_disjoint({f"params[{name!r}]": param for name, param in self._params.items()}, {})
 
-    def _ordered(self, grads: Arrays) -> list[Array]:
+    def _ordered(self, grads: Arrays) -> list[Any]:
         if not isinstance(grads, Mapping):
             if not isinstance(grads, (list, tuple)):
                 raise TypeError(f"grads must be a mapping {{name: array}} or a sequence of arrays, got {type(grads)}")
             if len(grads) != len(self._params):
                 raise ValueError(f"grads has {len(grads)} arrays for {len(self._params)} parameters")
-            return [elements.as_array(grad) for grad in grads]
+            return list(grads)
         if grads.keys() != self._params.keys():
             raise ValueError(state_format.name_difference("grads", grads, self._params))
-        return [elements.as_array(grads[name]) for name in self._params]
+        return [grads[name] for name in self._params]
 
-    def _same_as_checked(self, grads: list[Array]) -> bool:
-        return len(self._checked) == len(grads) and all(
-            checked() is grad for checked, grad in zip(self._checked, grads, strict=True)
-        )
-
-    def _check_grads(self, grads: list[Array]) -> None:
+    def _check_grads(self, given: list[Any]) -> list[Array]:
+        """The gradients as arrays of a known library, checked; remembered where nothing had to be converted."""
+        grads = [
+            elements.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(self._params, given, strict=True)
+        ]
         for (name, param), grad in zip(self._params.items(), grads, strict=True):
             label = f"params[{name!r}]"
             elements.check_partner(param, grad, label, "gradient")
@@ -204,6 +202,9 @@ class Optimizer(ABC):
             | {f"momentum[{name!r}]": momentum for name, momentum in self._momentum.items()},
             {f"grads[{name!r}]": grad for name, grad in zip(self._params, grads, strict=True)},
         )
+        if all(grad is original for grad, original in zip(grads, given, strict=True)):
+            self._checked.remember(grads)
+        return grads
 
 
 class Lion(Optimizer):
@@ -375,7 +376,7 @@ def _named(params: Arrays) -> dict[str, Array]:
     for name in named:
         if not isinstance(name, str):
             raise TypeError(f"the names of parameters must be strings, got {name!r}")
-    return named
+    return {name: adopt(param, f"params[{name!r}]", written=True) for name, param in named.items()}
 
 
 def _zeros(param: Array, momentum_dtype: Any, name: str) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from signopt._namespace import Array
 from signopt.backends._base import Backend
+from signopt.backends._interop import cupy_view, numpy_view, sharing_memory, torch_stream
 from signopt.backends.numpy import NumpyBackend
 from signopt.backends.portable import PortableBackend
 
@@ -33,6 +34,8 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+    if backend != "portable" and array_api_compat.is_torch_array(params[0]):
+        return _torch_backend(backend, params)
     on_numpy = all(isinstance(param, np.ndarray) for param in params)
     on_cupy = array_api_compat.is_cupy_array(params[0])
     if backend == "portable" or (backend == "auto" and not (on_numpy or on_cupy)):
@@ -44,6 +47,18 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
     if backend == "numpy" or (backend == "auto" and find_spec("numba") is None):
         return NumpyBackend
     return _numba_backend()
+
+
+def _torch_backend(backend: str, params: Sequence[Array]) -> type[Backend]:
+    """A backend that sees torch tensors as NumPy or CuPy arrays over the same memory."""
+    place = params[0].device.type
+    if place == "cpu" and backend != "cupy":
+        return sharing_memory(select(backend, [numpy_view(param) for param in params]), numpy_view)
+    if place == "cuda" and (backend == "cupy" or (backend == "auto" and find_spec("cupy") is not None)):
+        return sharing_memory(_cupy_backend(on_cupy=True), cupy_view, torch_stream)
+    if backend == "auto":
+        return PortableBackend
+    raise TypeError(f"backend {backend!r} does not serve torch tensors on device {place!r}; use backend='auto'")
 
 
 def _numba_backend() -> type[Backend]:
