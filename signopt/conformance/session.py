@@ -205,7 +205,10 @@ class Run:
     def momentum(self, name: str) -> Array:
         """The momentum as float64: what the port shows, or the middle of what is known."""
         memory = self.memory[name]
-        return np.asarray(memory.low / 2 + memory.high / 2) if memory.low is not memory.high else memory.low
+        if memory.low is memory.high:
+            return memory.low
+        with np.errstate(invalid="ignore"):
+            return np.asarray(memory.low / 2 + memory.high / 2)
 
     def near_zero(self, deltas: Any) -> Tensors:
         """Gradients g = −(b/a)·m·(1 + δ), which put c at −δ·b·m: as near to zero as ``deltas`` says.

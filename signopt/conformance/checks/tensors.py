@@ -28,13 +28,23 @@ def many(s: Session) -> None:
         _probe(s, run)
 
 
-@check("tensors/hundred")
-def hundred(s: Session) -> None:
-    """A hundred small tensors are all stepped."""
-    shapes = {f"layer{i}/{'bias' if i % 3 else 'kernel'}": (1 + i % 4,) for i in range(100)}
+@check("tensors/hundreds")
+def hundreds(s: Session) -> None:
+    """400 small tensors are all stepped: tables of tensors in kernel arguments end at 24, 110 or 320."""
+    shapes = {f"layer{i}/{'bias' if i % 3 else 'kernel'}": (1 + i % 4,) for i in range(400)}
     run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
     run.step(_random(s, shapes))
     _probe(s, run)
+
+
+@check("tensors/names")
+def names(s: Session) -> None:
+    """Gradients belong to parameters by name, also where names are in no order and gradients come in another."""
+    shapes = dict.fromkeys(("w10/bias", "w9/bias", "a/bias", "Z/bias", "w1/bias"), (4,))
+    run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
+    run.step(_random(s, shapes))
+    for _ in range(2):
+        run.step(dict(reversed(_random(s, shapes).items())))
 
 
 @check("tensors/some-zero")

@@ -30,6 +30,12 @@ NAMED = {
     "beta_head/kernel": (2, 3),
     "gamma_gate/kernel": (2, 3),
     "debiased/kernel": (2, 3),
+    "bias/gamma": (3,),
+    "gamma/bias": (3,),
+    "beta/embeddings": (3,),
+    "Dense/Bias": (2, 3),
+    "Norm/GAMMA": (3,),
+    "Token/Embeddings": (3, 2),
     "encoder/kernel": (3, 3),
     "scale": (4,),
 }
