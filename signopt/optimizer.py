@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+
+import numpy as np
 
 from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
@@ -190,21 +193,33 @@ class Optimizer(ABC):
 
     def _check_grads(self, given: list[Any]) -> list[Array]:
         """The gradients as arrays of a known library, checked; remembered where nothing had to be converted."""
-        grads = [
-            elements.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(self._params, given, strict=True)
-        ]
+        params = self._params.values()
+        if all(map(elements.are_twins, params, given)):
+            grads = given
+        else:
+            grads = [
+                elements.as_array(adopt(grad, f"grads[{name!r}]"))
+                for name, grad in zip(self._params, given, strict=True)
+            ]
+            self._check_partners(grads)
+        if isinstance(next(iter(params)), np.ndarray):
+            self._check_memory(grads)
+        if all(map(operator.is_, grads, given)):
+            self._checked.remember(grads)
+        return grads
+
+    def _check_partners(self, grads: list[Array]) -> None:
         for (name, param), grad in zip(self._params.items(), grads, strict=True):
             label = f"params[{name!r}]"
             elements.check_partner(param, grad, label, "gradient")
             elements.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
+
+    def _check_memory(self, grads: list[Array]) -> None:
         check_disjoint(
             {f"params[{name!r}]": param for name, param in self._params.items()}
             | {f"momentum[{name!r}]": momentum for name, momentum in self._momentum.items()},
             {f"grads[{name!r}]": grad for name, grad in zip(self._params, grads, strict=True)},
         )
-        if all(grad is original for grad, original in zip(grads, given, strict=True)):
-            self._checked.remember(grads)
-        return grads
 
 
 class Lion(Optimizer):

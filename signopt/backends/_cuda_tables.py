@@ -16,7 +16,16 @@ import numpy as np
 from signopt._namespace import Array, dtype_name
 from signopt.roles import RoleTraits
 
-__all__ = ["ElementTable", "ReductionTable", "Slot", "divisor", "element_table", "reduction_table", "tiger_table"]
+__all__ = [
+    "ElementTable",
+    "ReductionTable",
+    "Slot",
+    "contiguous_strides",
+    "divisor",
+    "element_table",
+    "reduction_table",
+    "tiger_table",
+]
 
 THREADS = 256
 PACKS_PER_THREAD = 4
@@ -43,7 +52,7 @@ class Slot:
     @property
     def strided(self) -> bool:
         """Whether any of the three arrays is not contiguous in the order of its indices."""
-        strides = _contiguous_strides(self.param.shape, self.param.itemsize)
+        strides = contiguous_strides(self.param.shape, self.param.itemsize)
         return not (
             self.param.flags.c_contiguous
             and self.momentum.flags.c_contiguous
@@ -234,7 +243,8 @@ def _bits(number: float) -> int:
     return int(struct.unpack("<Q", struct.pack("<d", number))[0])
 
 
-def _contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The strides, in bytes, of an array whose elements follow each other in the order of their indices."""
     strides = [itemsize]
     for length in reversed(shape[1:]):
         strides.append(strides[-1] * length)

@@ -18,6 +18,7 @@ from signopt.backends._cuda_tables import (
     ElementTable,
     ReductionTable,
     Slot,
+    contiguous_strides,
     element_table,
     reduction_table,
     tiger_table,
@@ -55,6 +56,7 @@ class CupyBackend:
         self._momenta = list(momenta)
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]
         self._device = self._params[0].device
+        self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
         self._same = SameArrays()
         self._grads = GradientTable(self._device.id)
         self._plans: dict[tuple[tuple[int, tuple[int, ...]], ...], list[_Group]] = {}
@@ -92,7 +94,8 @@ class CupyBackend:
         """Make the tables on the device those of ``grads``."""
         if self._same.are(grads):
             return
-        layout = tuple((i, grad.strides) for i, grad in enumerate(grads) if not grad.flags.c_contiguous)
+        strides = [grad.strides for grad in grads]
+        layout = tuple((i, own) for i, own in enumerate(strides) if own != self._plain_strides[i])
         if layout not in self._plans:
             self._plans[layout] = self._grouped(grads)
         self._grads.point_to([grad.data.ptr for grad in grads])

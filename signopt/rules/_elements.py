@@ -19,6 +19,7 @@ from signopt._namespace import (
 )
 
 __all__ = [
+    "are_twins",
     "as_array",
     "check_alike",
     "check_dtype",
@@ -122,6 +123,16 @@ def check_dtype(array: Array, label: str) -> None:
     array = as_array(array)
     if dtype_name(array) not in SUPPORTED_DTYPES:
         raise TypeError(f"{label} has dtype {array.dtype}; supported are {', '.join(SUPPORTED_DTYPES)}")
+
+
+def are_twins(param: Array, grad: Any) -> bool:
+    """A quick yes, or unknown, to whether ``grad`` suits a parameter that was checked: same type, dtype, shape, device."""
+    return bool(
+        type(grad) is type(param)
+        and grad.dtype == param.dtype
+        and grad.shape == param.shape
+        and getattr(grad, "device", None) == getattr(param, "device", None)
+    )
 
 
 def as_array(array: Any) -> Array:

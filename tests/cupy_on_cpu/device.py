@@ -62,6 +62,8 @@ class HostDevice:
     ----------
     order : int
         The order in which threads run; see :meth:`cupy_on_cpu.runner.HostKernel.launch`.
+    run_kernels : bool
+        False makes launches return at once, so that the host's part of a step can be timed.
     memory_limit : int
         Bytes after which an allocation fails with cudaErrorMemoryAllocation.
     launches, copies, errors : list
@@ -78,6 +80,7 @@ class HostDevice:
     capability: tuple[int, int] = (8, 0)
     device_count: int = 2
     order: int = 0
+    run_kernels: bool = True
     memory_limit: int = 1 << 32
     fail_launches_of: str | None = None
     launches: list[Launch] = field(default_factory=list)
@@ -280,6 +283,8 @@ class HostDevice:
         return self._handle(self._objects[module][key])
 
     def _launch(self, function: int, *rest: int) -> None:
+        if not self.run_kernels:
+            return
         (*dimensions, shared, stream, arguments, _) = rest
         grid, block = tuple(dimensions[:3]), tuple(dimensions[3:])
         host_kernel: HostKernel = self._objects[function]
