@@ -72,6 +72,11 @@ def _averages() -> Iterator[Case]:
         flags=("MomentumNotWritten", "BetasSwapped"),
     )  # fmt: skip
     yield _one(
+        "average/five-steps", "nothing resets the momentum, also not after a few steps",
+        [1, -1], [0, 0], *[[8, -8], [-4, 4], [-2, 2], [-1, 1], [2, 2]],
+        hyper=_hyper(betas=(0.5, 0.5)), flags=("MomentumNotWritten",),
+    )  # fmt: skip
+    yield _one(
         "average/memory-alone", "with no gradient the momentum decays by beta2 and still moves the parameter",
         [1, -1], [4, -8], [0, 0], [0, 0], flags=("MomentumNotWritten",),
     )  # fmt: skip

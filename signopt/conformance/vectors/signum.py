@@ -9,7 +9,8 @@ from signopt.conformance.vectors.case import Case, Values, ordinary, spread
 
 __all__ = ["cases"]
 
-_SIZES = (1, 3, 16, 17, 33, 65)
+_SIZES = (1, 3, 16, 17, 33, 65, 130)
+_WIDE = ("float32", "float64")
 
 
 def cases() -> Iterator[Case]:
@@ -17,6 +18,7 @@ def cases() -> Iterator[Case]:
     yield from _exact()
     yield from _tensors()
     yield from _special()
+    yield from _subnormal()
     yield from _rounded()
 
 
@@ -50,6 +52,11 @@ def _exact() -> Iterator[Case]:
     yield _one(
         "average/three-steps", "the momentum is kept from step to step",
         [1, -1, 0.5], [0, 0, 0], [4, -4, 8], [-1, 1, -1], [-1, 2, -2], flags=("MomentumNotWritten",),
+    )  # fmt: skip
+    yield _one(
+        "average/five-steps", "nothing resets the momentum, also not after a few steps",
+        [1, -1], [0, 0], *[[8, -8], [-4, 4], [-2, 2], [-1, 1], [2, 2]],
+        hyper=_hyper(beta=0.5), flags=("MomentumNotWritten",),
     )  # fmt: skip
     yield _one(
         "average/beta-zero", "beta = 0 is signSGD: the momentum is the gradient",
@@ -96,6 +103,14 @@ def _special() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def _subnormal() -> Iterator[Case]:
+    yield _one(
+        "special/subnormal", "numbers below the normal range keep their sign",
+        [1, -1], [0, 0], [2.0**-146, -(2.0**-146)],
+        flags=("Subnormal",), requires={"subnormals": "keep"}, dtypes=("float32",),
+    )  # fmt: skip
+
+
 def _rounded() -> Iterator[Case]:
     """Ordinary numbers: here orders differ, and what is expected is a set."""
     for seed, (lr, beta, decay) in enumerate([(1e-4, 0.9, 0.0), (1e-3, 0.99, 0.1), (0.1, 0.5, 3.0), (1e-2, 0.0, 1.0)]):
@@ -103,6 +118,12 @@ def _rounded() -> Iterator[Case]:
         yield _one(
             f"rounded/ordinary-{seed}", "ordinary numbers under ordinary hyperparameters", p, m, g,
             hyper=_hyper(lr, beta, decay), flags=("CoupledDecay", "DecayMissing"),
+        )  # fmt: skip
+    for exponent, name in ((60, "huge"), (-60, "tiny")):
+        yield _one(
+            f"rounded/{name}", f"{name} gradients and momenta, well inside the range",
+            ordinary(12, 1330), ordinary(12, 1331, 2.0**exponent), ordinary(12, 1332, 2.0**exponent),
+            hyper=_hyper(1e-3, 0.9, 0.1), flags=("Clipping", "SmallDirection"), dtypes=_WIDE,
         )  # fmt: skip
     m = ordinary(24, 1300)
     yield _one(

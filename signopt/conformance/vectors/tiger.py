@@ -75,9 +75,9 @@ def _names() -> Iterator[Case]:
     names = (
         "dense/kernel", "dense/bias", "norm/beta", "norm/gamma", "tok/embeddings",
         "bert/embeddings/LayerNorm/gamma", "bert/embeddings/LayerNorm/beta", "embedding/kernel",
+        "gamma/kernel", "bias/embeddings", "Norm/Gamma", "beta_gamma",
     )  # fmt: skip
-    whole, rows = (4, 0, 0, 0, 4, 0, 0, 0), (4, 0, 0, 0, 1, -1, 1, -1)
-    params = {name: whole if name.endswith("kernel") else rows for name in names}
+    params = dict.fromkeys(names, (4, 0, 0, 0, 1, -1, 1, -1))
     yield Case(
         "roles/by-name", "the source reads the role from the name, bias, beta and gamma before embeddings",
         _hyper(weight_decay=0.5), params, [dict.fromkeys(names, (1, -1, 1, -1, 1, -1, 1, -1))],
@@ -184,6 +184,17 @@ def _rounded() -> Iterator[Case]:
             ordinary(24, 2300 + seed), ordinary(24, 2400 + seed), ordinary(24, 2500 + seed), shape=shape,
             hyper={"lr": 0.1, "beta": 0.945, "weight_decay": 2.0, "shrink": 0.99}, flags=("NoRMS", "Roles"),
             dtypes=_WIDE,
+        )  # fmt: skip
+    for exponent, name in ((40, "huge"), (-40, "tiny")):
+        yield _one(
+            f"rounded/{name}", f"{name} gradients and momenta, well inside the range", "bias",
+            ordinary(12, 2800), ordinary(12, 2801, 2.0**exponent), ordinary(12, 2802, 2.0**exponent),
+            hyper={"lr": 1e-3, "beta": 0.965}, dtypes=_WIDE,
+        )  # fmt: skip
+    for size in (17, 65, 130):
+        yield _one(
+            f"rounded/size-{size}", f"all {size} elements move, and each once", "bias",
+            ordinary(size, 2900), [0] * size, ordinary(size, 2901), hyper={"lr": 1e-2, "beta": 0.965}, flags=("Tail",),
         )  # fmt: skip
     m = ordinary(24, 2600)
     yield _one(

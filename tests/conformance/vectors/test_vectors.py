@@ -11,6 +11,7 @@ import pytest
 from signopt.conformance import exact
 from signopt.conformance.exact import Order
 from signopt.conformance.formats import format_of
+from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
 from signopt.conformance.protocol.wire import decode_arrays, decode_float
 from signopt.conformance.vectors import store
 from signopt.conformance.vectors.expected import patterns
@@ -21,6 +22,9 @@ FILES = list(itertools.product(store.RULES, store.DTYPES))
 ORDERS = [
     Order(*parts) for parts in itertools.product(exact.DECAYS, exact.FORMS, exact.COMPLEMENTS)
 ]  # fmt: skip
+
+SURVIVORS = {"lion": 16, "signum": 17, "tiger": 22}
+"""How many of the known mutants the vectors in float32 may miss."""
 
 
 def test_generating_again_gives_the_same_bytes(tmp_path):
@@ -172,3 +176,67 @@ def test_copying_says_what_there_is(tmp_path, options, message):
 def test_loading_says_what_there_is():
     with pytest.raises(ValueError, match="float80"):
         store.load("lion", "float80")
+
+
+def applies(vector, declared):
+    """Whether a port with these declarations is meant by the vector."""
+    required = dict(vector["requires"])
+    names = required.pop("roles", None)
+    if names and names not in declared.get("roles", ["given", "names"]):
+        return False
+    if vector["hyper"].get("roles") is not None and "given" not in declared.get("roles", ["given", "names"]):
+        return False
+    defaults = {"nan": "propagate", "subnormals": "keep"}
+    return all(declared.get(key, defaults[key]) == value for key, value in required.items())
+
+
+def passes(port, vector, dtype):
+    """Whether a port gives legal outcomes; None where it refuses the vector's momentum or an edge."""
+    hyper, params = hyper_of(vector), decode_arrays(vector["params"])
+    momentum = decode_arrays(vector["momentum"]) if "momentum" in vector else None
+    try:
+        port.init(params, hyper, momentum)
+    except (NotImplementedError, ValueError):
+        return None
+    for step in vector["steps"]:
+        port.step(decode_arrays(step["grads"]))
+        shown = [("params", port.params()), ("momentum", port.momentum())]
+        for slot, arrays in shown:
+            for name, allowed in step[slot].items() if arrays is not None else ():
+                outcomes = zip(floats_of(arrays[name]), allowed, strict=True)
+                if not all(admits(alternatives, value, dtype) for value, alternatives in outcomes):
+                    return False
+    return True
+
+
+def floats_of(array):
+    return np.asarray(array).astype(np.float64).ravel().tolist()
+
+
+def verdicts(variant, rule, dtype):
+    """{vector id: passed or not} of one known port."""
+    port = variant()
+    declared = port.describe()
+    found = {}
+    with np.errstate(all="ignore"):
+        for vector in store.load(rule, dtype)["vectors"]:
+            if applies(vector, declared) and vector["id"] not in found:
+                found[vector["id"]] = passes(port, vector, dtype)
+    return {identifier: verdict for identifier, verdict in found.items() if verdict is not None}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", store.RULES)
+def test_no_right_port_is_accused(rule, dtype):
+    for variant in RIGHT_PORTS[rule]:
+        if dtype in variant.dtypes and "compute" not in variant().describe():
+            wrong = [identifier for identifier, passed in verdicts(variant, rule, dtype).items() if not passed]
+            assert wrong == [], variant.id
+
+
+@pytest.mark.parametrize("rule", store.RULES)
+def test_most_known_bugs_are_caught_by_one_step_or_a_few(rule):
+    """Vectors carry no change of hyperparameters, no large tensor and no layout: the suite does what they cannot."""
+    mutants = [variant for variant in MUTANTS[rule] if "float32" in variant.dtypes]
+    survivors = [m.id for m in mutants if all(verdicts(m, rule, "float32").values())]
+    assert len(survivors) <= SURVIVORS[rule], survivors
