@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,12 @@ FORMATS = {
 
 def format_of(dtype: Any) -> Format:
     """The format of a NumPy dtype (or its name); TypeError for any other dtype."""
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    return _format_of(dtype if isinstance(dtype, str) else np.dtype(dtype))
+
+
+@lru_cache(maxsize=64)
+def _format_of(dtype: str | np.dtype[Any]) -> Format:
+    name = dtype if isinstance(dtype, str) else dtype.name
     if name not in FORMATS:
         raise TypeError(f"dtype {name!r} is not one of {', '.join(FORMATS)}")
     return FORMATS[name]

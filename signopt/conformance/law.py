@@ -25,7 +25,7 @@ __all__ = ["Law", "Shrink", "law_of", "laws_of", "role_by_name"]
 
 Arrays = Mapping[str, Array]
 
-_ROOT_BITS = 160
+_ROOT_BITS = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,24 +95,36 @@ def laws_of(
         grouped.setdefault(_kind(declared, hyper, name, params[name], grad, step), []).append(name)
     laws: list[tuple[Law | Shrink, list[str]]] = []
     for kind, names in grouped.items():
-        each = [law_of(declared, hyper, name, params[name], grads[name], step) for name in _needed(kind, names)]
-        laws.append((_joined([law for law in each if isinstance(law, Law)]) if len(each) > 1 else each[0], names))
+        first = names[0]
+        law = law_of(declared, hyper, first, params[first], grads[first], step)
+        if isinstance(law, Law) and kind == "rms" and len(names) > 1:
+            law = _joined(law, hyper, {name: params[name] for name in names}, step)
+        laws.append((law, names))
     return laws
 
 
-def _needed(kind: str, names: list[str]) -> list[str]:
-    """Of tensors of one kind those whose law is needed: each where rates depend on the tensor, else one."""
-    return names if kind == "rms" else names[:1]
-
-
-def _joined(laws: list[Law]) -> Law:
+def _joined(law: Law, hyper: Mapping[str, Any], params: Arrays, step: int) -> Law:
     """One law for tensors that differ in their rates alone."""
-    return replace(
-        laws[0],
-        rates=tuple(rate for law in laws for rate in law.rates),
-        rate_errors=tuple(error for law in laws for error in law.rate_errors),
-        spans=tuple(span for law in laws for span in law.spans),
-    )
+    rates, errors, spans = _rates(hyper, params, step, law.units)
+    return replace(law, rates=rates, rate_errors=errors, spans=spans)
+
+
+Rates = tuple[tuple[Fraction, ...], tuple[Fraction, ...], tuple[int, ...]]
+
+
+def _rates(hyper: Mapping[str, Any], params: Arrays, step: int, units: Units) -> Rates:
+    """The rates of Tiger for some tensors, their errors, and for how many elements each holds."""
+    factor = factor_at(hyper["schedule"], step)
+    rate, shared = Fraction(hyper["lr"]) * factor, _schedule_roundings(hyper["schedule"], factor)
+    rates: list[Fraction] = []
+    errors: list[Fraction] = []
+    spans: list[int] = []
+    for name, param in params.items():
+        own, counted = _scaled(rate, param, _role(hyper, name))
+        rates += own
+        errors += [units.uc + (counted + shared) * units.u] * len(own)
+        spans += [param.size // len(own)] * len(own)
+    return tuple(rates), tuple(errors), tuple(spans)
 
 
 def _kind(declared: Declaration, hyper: Mapping[str, Any], name: str, param: Array, grad: Array, step: int) -> str:
@@ -158,18 +170,14 @@ def _tiger(
         return Shrink(int(CENTRE[role]), Fraction(hyper["shrink"]), units, storage)
     window, beta = hyper["accumulation_steps"], Fraction(hyper["beta"])
     average = (beta if step % window == 0 else Fraction(1), (1 - beta) / window)
-    factor = factor_at(hyper["schedule"], step)
-    rate = Fraction(hyper["lr"]) * factor
-    decays = role in ("matrix", "embedding")
-    moves = (step + 1) % window == 0
-    rates, counted = _scaled(rate, param, role) if moves else ((Fraction(0),), 0)
-    roundings = counted + _schedule_roundings(hyper["schedule"], factor)
+    decays, moves = role in ("matrix", "embedding"), (step + 1) % window == 0
+    rates, errors, spans = (
+        _rates(hyper, {name: param}, step, units) if moves else ((Fraction(0),), (units.uc,), (param.size,))
+    )
     return Law(
-        average, average, rates, (units.uc + roundings * units.u,) * len(rates),
-        Fraction(hyper["weight_decay"]) if decays else Fraction(0), units, storage,
-        sign_of_memory=True, plain_rate=not decays, moves=moves,
-        spans=(param.size // len(rates),) * len(rates),
-        judged=not decays or _squares_fit(param, units), nan=declared.nan,
+        average, average, rates, errors, Fraction(hyper["weight_decay"]) if decays else Fraction(0), units, storage,
+        sign_of_memory=True, plain_rate=not decays, moves=moves, judged=not decays or _squares_fit(param, units),
+        nan=declared.nan, spans=spans,
     )  # fmt: skip
 
 

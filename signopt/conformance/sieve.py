@@ -128,7 +128,7 @@ class _Constants:
         self.errors = np.array([[float(error) for error in law.rate_errors]])
         self.spans = law.spans
         self.rates = np.array([pair(rate) for rate in law.rates]).T
-        self.decays = np.array([pair(-rate * law.weight_decay) for rate in law.rates]).T
+        self.decays = np.array(product((self.rates[0], self.rates[1]), -self.wd)) if self.wd else self.rates
         self.steps = (float(lsb(law.rates[0])), float(lsb(law.weight_decay))) if law.sharp_move else None
 
     def each(self, rows: Floats) -> tuple[Any, ...]:

@@ -137,6 +137,7 @@ def test_no_legal_order_is_accused(case, form, complement, move):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(max_examples=10_000, **RELAXED)
 @given(cases(), *orders)
 def test_no_legal_order_is_accused_in_ten_thousand(case, form, complement, move):

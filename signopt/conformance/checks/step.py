@@ -51,7 +51,7 @@ def several(s: Session) -> None:
 @check("step/many")
 def many(s: Session) -> None:
     """After a hundred and thirty steps the rule is the same: nothing is reset, warmed up or worn out."""
-    run = s.start(sized(s, 6), s.hyper(lr=0.03125, weight_decay=0.125))
+    run = s.start({"w/bias": s.array(sized(s, 6))}, s.hyper(lr=0.03125, weight_decay=0.125))
     for turn in range(130):
         run.step(run.near_zero(graded(s, 6, 2)) if turn % 5 == 4 else s.array(sized(s, 6)))
 
