@@ -21,7 +21,7 @@ from signopt.conformance.declarations import Declaration
 from signopt.conformance.exact import CENTRE, Array, factor_at, floats, root
 from signopt.conformance.formats import FORMATS, Format, format_of
 
-__all__ = ["Law", "Shrink", "law_of", "laws_of", "role_by_name"]
+__all__ = ["Law", "Shrink", "averages", "law_of", "laws_of", "role_by_name"]
 
 Arrays = Mapping[str, Array]
 
@@ -154,12 +154,25 @@ def law_of(
     units = units_of(declared, storage)
     if declared.rule == "tiger":
         return _tiger(declared, hyper, name, param, grad, step, units)
-    betas = hyper["betas"] if declared.rule == "lion" else (hyper["beta"], hyper["beta"])
-    direction, memory = ((Fraction(beta), 1 - Fraction(beta)) for beta in betas)
+    direction, memory = averages(declared.rule, hyper, step)
     return Law(
         direction, memory, (Fraction(hyper["lr"]),), (units.uc,), Fraction(hyper["weight_decay"]), units, storage,
         sign_of_memory=declared.rule == "signum", nan=declared.nan,
     )  # fmt: skip
+
+
+Average = tuple[Fraction, Fraction]
+
+
+def averages(rule: str, hyper: Mapping[str, Any], step: int) -> tuple[Average, Average]:
+    """The exact coefficients (b, a) of the average in the sign, and of the one that is kept."""
+    if rule == "tiger":
+        window, beta = hyper["accumulation_steps"], Fraction(hyper["beta"])
+        average = (beta if step % window == 0 else Fraction(1), (1 - beta) / window)
+        return average, average
+    betas = hyper["betas"] if rule == "lion" else (hyper["beta"], hyper["beta"])
+    direction, memory = ((Fraction(beta), 1 - Fraction(beta)) for beta in betas)
+    return direction, memory
 
 
 def _tiger(
@@ -168,8 +181,8 @@ def _tiger(
     role, storage = _role(hyper, name), format_of(param.dtype)
     if np.isnan(grad.astype(np.float64)).any():
         return Shrink(int(CENTRE[role]), Fraction(hyper["shrink"]), units, storage)
-    window, beta = hyper["accumulation_steps"], Fraction(hyper["beta"])
-    average = (beta if step % window == 0 else Fraction(1), (1 - beta) / window)
+    window = hyper["accumulation_steps"]
+    average, _ = averages("tiger", hyper, step)
     decays, moves = role in ("matrix", "embedding"), (step + 1) % window == 0
     rates, errors, spans = (
         _rates(hyper, {name: param}, step, units) if moves else ((Fraction(0),), (units.uc,), (param.size,))

@@ -20,7 +20,7 @@ from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
 from signopt.conformance.examine import Fault, examine
 from signopt.conformance.formats import FORMATS, Format, format_of
-from signopt.conformance.law import Law, Shrink, law_of, laws_of, role_by_name
+from signopt.conformance.law import Law, Shrink, averages, law_of, laws_of, role_by_name
 from signopt.conformance.report import CheckResult, Failure, Trace
 from signopt.conformance.sieve import Momentum, joined, remembered
 
@@ -219,7 +219,7 @@ class Run:
         return {name: self._near_zero(name, each[name]) for name in self.param}
 
     def _near_zero(self, name: str, deltas: Any) -> Array:
-        b, a = self.law(name).direction
+        (b, a), _ = averages(self.session.rule, self.hyper, self.step_index)
         return self.session.array(-float(b / a) * self.momentum(name) * (1 + np.asarray(deltas)))
 
     def step(self, grads: Gradients, *, as_given: bool = False) -> None:
