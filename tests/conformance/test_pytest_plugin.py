@@ -1,5 +1,6 @@
 """The pytest plugin, run in a pytest of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,8 @@ def run(folder, *arguments):
     paths = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {HOSTILE!r}]; import pytest; "
     code = paths + "sys.exit(pytest.main(['-p', 'pytest_signopt', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
     command = [sys.executable, "-c", code, "-q", "-ra", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # where signopt is installed it loads itself
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True, timeout=240)
 
 
 def counts(output):
