@@ -126,7 +126,7 @@ def check_dtype(array: Array, label: str) -> None:
 
 
 def are_twins(param: Array, grad: Any) -> bool:
-    """A quick yes, or unknown, to whether ``grad`` suits a parameter that was checked: same type, dtype, shape, device."""
+    """A quick yes, or unknown, to whether ``grad`` suits a checked parameter: same type, dtype, shape and device."""
     return bool(
         type(grad) is type(param)
         and grad.dtype == param.dtype
