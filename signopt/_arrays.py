@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_numpy_array, is_torch_array
@@ -11,6 +12,8 @@ from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_nu
 from signopt._namespace import Array, namespace_of
 
 __all__ = ["check_disjoint", "check_writable"]
+
+Footprint: TypeAlias = np.ndarray[Any, Any]
 
 
 def _is_strict_array(array: Array) -> bool:
@@ -44,14 +47,35 @@ def check_writable(array: Array, name: str, pure: str) -> None:
         raise TypeError(
             f"{name}, a {type(array).__module__}.{type(array).__qualname__}, cannot be written in place; {remedy}"
         )
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise ValueError(f"{name} is read-only; pass a writable array or {remedy}")
+    if (footprint := _footprint(array)) is not None and _overlaps_itself(footprint):
+        raise ValueError(f"{name} holds one memory location in several elements (a broadcast view?); copy it")
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    """Presents addresses and strides to NumPy, which compares them and never follows them."""
+
+    __array_interface__: Mapping[str, Any]
+
+
+def _footprint(array: Array) -> Footprint | None:
+    """Where the elements of ``array`` lie, as a NumPy array whose values are not to be read; None where unknown."""
     if isinstance(array, np.ndarray):
-        if not array.flags.writeable:
-            raise ValueError(f"{name} is read-only; pass a writable array or {remedy}")
-        if _overlaps_itself(array):
-            raise ValueError(f"{name} holds one memory location in several elements (a broadcast view?); copy it")
+        return array
+    if is_torch_array(array):
+        itemsize, pointer = array.element_size(), array.data_ptr()
+        strides = tuple(stride * itemsize for stride in array.stride())
+    elif is_cupy_array(array):
+        itemsize, pointer, strides = array.itemsize, array.data.ptr, array.strides
+    else:
+        return None
+    interface = {"shape": tuple(array.shape), "strides": strides, "typestr": f"|V{itemsize}", "version": 3}
+    return np.asarray(_Addresses(interface | {"data": (pointer, True)})) if pointer else None
 
 
-def _overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
+def _overlaps_itself(array: Footprint) -> bool:
     """Whether two elements share memory; views whose axes interleave in memory are taken to do so."""
     span = array.itemsize
     for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
@@ -64,7 +88,7 @@ def _overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
 def check_disjoint(written: Mapping[str, Array], read: Mapping[str, Array]) -> None:
     """Check that no array in ``written`` shares memory with another one there or with one in ``read``.
 
-    Only NumPy arrays can be looked into; others pass. Arrays in ``read`` may overlap each other.
+    NumPy, torch and CuPy arrays are looked into; others pass. Arrays in ``read`` may overlap each other.
 
     Raises
     ------
@@ -72,25 +96,32 @@ def check_disjoint(written: Mapping[str, Array], read: Mapping[str, Array]) -> N
         Naming the two arrays.
     """
     spans = sorted(
-        (*np.lib.array_utils.byte_bounds(array), is_written, label)
+        _Span(*np.lib.array_utils.byte_bounds(footprint), is_written, label, footprint)
         for arrays, is_written in ((written, True), (read, False))
         for label, array in arrays.items()
-        if isinstance(array, np.ndarray) and array.size
+        if (footprint := _footprint(array)) is not None and footprint.size
     )
-    open_spans: list[tuple[int, int, bool, str]] = []
+    open_spans: list[_Span] = []
     for span in spans:
-        open_spans = [other for other in open_spans if other[1] > span[0]]
+        open_spans = [other for other in open_spans if other.end > span.start]
         for other in open_spans:
-            if (span[2] or other[2]) and _share_memory(_look_up(other, written, read), _look_up(span, written, read)):
-                raise ValueError(f"{other[3]} and {span[3]} overlap in memory; copy one of them")
+            if (span.written or other.written) and _share_memory(other.footprint, span.footprint):
+                raise ValueError(f"{other.label} and {span.label} overlap in memory; copy one of them")
         open_spans.append(span)
 
 
-def _look_up(span: tuple[int, int, bool, str], written: Mapping[str, Array], read: Mapping[str, Array]) -> Array:
-    return (written if span[2] else read)[span[3]]
+@dataclass(frozen=True, order=True)
+class _Span:
+    """The addresses from the first to past the last byte of an array."""
+
+    start: int
+    end: int
+    written: bool
+    label: str
+    footprint: Footprint = field(compare=False)
 
 
-def _share_memory(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> bool:
+def _share_memory(first: Footprint, second: Footprint) -> bool:
     effort: Any = 100_000
     try:
         return bool(np.shares_memory(first, second, max_work=effort))

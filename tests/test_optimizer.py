@@ -246,6 +246,20 @@ def test_overlapping_arrays_are_refused(first, second, overlap):
         opt.step(grads)
 
 
+def test_torch_tensors_may_not_overlap_either():
+    torch = importlib.import_module("torch")
+    tied = torch.ones(4)
+    for first, second in ((tied, tied), (tied[:3], tied[2:]), (tied.detach(), tied.view(2, 2))):
+        with pytest.raises(ValueError, match="overlap in memory"):
+            signopt.Lion({"a": first, "b": second})
+    signopt.Lion({"a": tied[::2], "b": tied[1::2]})
+    with pytest.raises(ValueError, match="several elements"):
+        signopt.Lion({"a": torch.ones(1).expand(4)})
+    opt = signopt.Lion({"a": tied})
+    with pytest.raises(ValueError, match=r"grads\['a'\]"):
+        opt.step({"a": tied})
+
+
 def test_a_gradient_may_not_be_the_momentum():
     opt = signopt.Lion({"a": np.ones(3)})
     with pytest.raises(ValueError, match=r"overlap"):
