@@ -33,9 +33,11 @@ class Units:
     flush: bool
 
     @classmethod
-    def of(cls, compute: Format, uc: Fraction, flush: bool) -> Units:
-        """The units of arithmetic in ``compute``; ``flush`` lets subnormals become zero."""
-        return cls(compute, compute.unit, uc, compute.smallest_normal if flush else compute.smallest, flush)
+    def of(cls, compute: Format, uc: Fraction, flushed: Format | None = None) -> Units:
+        """The units of arithmetic in ``compute``; subnormals of it and of the format ``flushed`` may become zero."""
+        if flushed is None:
+            return cls(compute, compute.unit, uc, compute.smallest, False)
+        return cls(compute, compute.unit, uc, max(compute.smallest_normal, flushed.smallest_normal), True)
 
     @cached_property
     def floats(self) -> Units:

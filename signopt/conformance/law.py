@@ -78,12 +78,12 @@ def units_of(declared: Declaration, storage: Format) -> Units:
     """The roundings of a port with arrays stored as ``storage``."""
     compute = declared.compute_format(storage)
     single = declared.hyper == "float32" and compute.name == "float64"
-    return _units(compute, single, declared.subnormals == "flush")
+    return _units(compute, single, storage if declared.subnormals == "flush" else None)
 
 
 @lru_cache(maxsize=64)
-def _units(compute: Format, single: bool, flush: bool) -> Units:
-    return Units.of(compute, FORMATS["float32"].unit if single else compute.unit, flush)
+def _units(compute: Format, single: bool, flushed: Format | None) -> Units:
+    return Units.of(compute, FORMATS["float32"].unit if single else compute.unit, flushed)
 
 
 def laws_of(

@@ -111,3 +111,119 @@ def test_each_check_as_a_test(check):
 
 def test_a_port_is_never_judged_by_the_run_before():
     assert check(Lion(), seed=3).to_dict() == check(Lion(), seed=3).to_dict()
+
+
+class Hidden(Lion):
+    def momentum(self):
+        return None
+
+
+class Unsettable(Lion):
+    def init(self, params, hyper, momentum=None):
+        if momentum is not None:
+            raise NotImplementedError
+        super().init(params, hyper)
+
+
+class HiddenUnsettable(Hidden, Unsettable):
+    pass
+
+
+class SwappedHidden(HiddenUnsettable):
+    def update(self, p, g, m):
+        self.hyper = {**self.hyper, "betas": self.hyper["betas"][::-1]}
+        moved = super().update(p, g, m)
+        self.hyper = {**self.hyper, "betas": self.hyper["betas"][::-1]}
+        return moved
+
+
+class NoMomentumHidden(HiddenUnsettable, NoMomentum):
+    pass
+
+
+class NarrowedHidden(HiddenUnsettable):
+    def update(self, p, g, m):
+        moved, kept = super().update(p, g, m)
+        return moved, kept.astype(np.float16).astype(p.dtype)
+
+
+READING = ["momentum", "step", "betas", "tensors"]
+
+
+@pytest.mark.parametrize("port", [Hidden, Unsettable, HiddenUnsettable])
+def test_a_momentum_that_is_hidden_or_cannot_be_set_is_no_fault(port):
+    report = check(port(), only=READING, dtypes=["float32"], seed=5)
+    assert report.verdict == "pass", report.to_dict()
+
+
+@pytest.mark.parametrize("port", [SwappedHidden, NoMomentumHidden, NarrowedHidden])
+def test_a_wrong_momentum_shows_through_later_signs(port):
+    report = check(port(), only=READING, dtypes=["float32"], seed=5, diagnose=False)
+    assert {f.quantity for f in report.failures} == {"param"}
+    assert any(result.id == "momentum/remembers" and result.failures for result in report.checks)
+
+
+class RefusesEdges(Lion):
+    def init(self, params, hyper, momentum=None):
+        if hyper["lr"] == 0 or 0 in hyper["betas"]:
+            raise ValueError("lr and betas must be positive")
+        super().init(params, hyper, momentum)
+
+
+def test_refusing_an_edge_of_the_domain_is_reported_and_is_no_fault():
+    report = check(RefusesEdges(), only=["step/rate-zero", "betas/zero", "step/exact"], dtypes=["float32"])
+    statuses = {result.id: result.status for result in report.checks}
+    assert statuses == {"step/exact": "passed", "step/rate-zero": "not_applicable", "betas/zero": "not_applicable"}
+    assert "lr and betas must be positive" in report.checks[-1].reason
+    assert report.verdict == "pass"
+
+
+class RefusesAll(Lion):
+    def init(self, params, hyper, momentum=None):
+        raise ValueError("not today")
+
+
+def test_a_port_that_refuses_ordinary_input_fails():
+    assert check(RefusesAll(), dtypes=["float32"]).verdict == "fail"
+
+
+class Keeps(Lion):
+    """Changes the caller's gradient, and keeps a reference to it."""
+
+    def step(self, grads):
+        super().step(grads)
+        for grad in grads.values():
+            grad *= 2
+
+
+def test_a_changed_gradient_is_found():
+    report = check(Keeps(), only=["inputs/gradient-untouched"], dtypes=["float64"])
+    assert report.failures[0].message == "the port changed the caller's gradient"
+
+
+class Strict(Lion):
+    def describe(self):
+        return {**super().describe(), "decay": "bracket", "form": "mul-add"}
+
+
+class StrictWrong(Strict):
+    def describe(self):
+        return {**super().describe(), "form": "lerp"}
+
+
+@pytest.mark.parametrize(("port", "verdict"), [(Strict, "pass"), (StrictWrong, "fail"), (Lion, "fail")])
+def test_the_strict_profile_holds_a_port_to_its_declared_bits(port, verdict):
+    assert check(port(), "strict", only=["strict"]).verdict == verdict
+
+
+def test_strict_without_a_declaration_did_not_run():
+    assert {result.status for result in check(Lion(), "strict", only=["strict"]).checks} == {"not_run"}
+
+
+def test_profiles_contain_each_other():
+    sizes = [sum(c.applies("tiger", profile) for c in REGISTRY.values()) for profile in ("core", "standard", "strict")]
+    assert sizes == sorted(set(sizes))
+
+
+def test_every_check_says_what_it_proves():
+    assert all(c.proves.endswith(".") and "/" in c.id for c in REGISTRY.values())

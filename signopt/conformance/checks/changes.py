@@ -58,7 +58,7 @@ def betas(s: Session) -> None:
 def as_given(s: Session) -> None:
     """Before the first step the parameters, and the momentum where it can be set, are those given."""
     run = s.start(sized(s, 24), s.hyper())
-    s.expect_equal(run.read()[0], run.param, "the parameters are not those given to init()")
+    s.expect_equal(s.driver.params(run.param), run.param, "the parameters are not those given to init()")
     momentum = s.spread(sized(s, 24))
     run = s.start(sized(s, 24), s.hyper(), momentum)
     shown = run.read()[1]
@@ -131,6 +131,7 @@ def odd(s: Session) -> None:
 @check("meta/scale-gradient", metamorphic=True)
 def scale_gradient(s: Session) -> None:
     """Gradients and momentum times a power of two leave the parameters' bits and scale the momentum's."""
+    _demand_range(s)
     p, m = sized(s, 64), sized(s, 64)
     results = []
     for scale in (1.0, 32.0, 2.0**-4):
@@ -145,6 +146,12 @@ def scale_gradient(s: Session) -> None:
         s.expect_equal(other, results[0], "gradients and momentum scaled by a power of two give other results")
 
 
+def _demand_range(s: Session) -> None:
+    """Scaling keeps the bits only where nothing comes near the subnormal range, cancellation included."""
+    if s.storage.name == "float16":
+        raise NotApplicableError("float16 has too small a range to be scaled without underflow")
+
+
 def _unscaled(s: Session, run: Run, scale: float) -> Tensors:
     shown = run.everything()
     return {n: s.array(a.astype(np.float64) / scale) if n.startswith("momentum") else a for n, a in shown.items()}
@@ -153,6 +160,7 @@ def _unscaled(s: Session, run: Run, scale: float) -> Tensors:
 @check("meta/scale-parameter", metamorphic=True)
 def scale_parameter(s: Session) -> None:
     """Parameters and rate times a power of two, decay divided by it, scale the result, bit for bit."""
+    _demand_range(s)
     p, results = sized(s, 64), []
     for scale in (1.0, 4.0, 0.125):
         s.reseed()

@@ -30,6 +30,7 @@ NAMED = {
     "beta_head/kernel": (2, 3),
     "gamma_gate/kernel": (2, 3),
     "debiased/kernel": (2, 3),
+    "head/Bias": (2, 3),
     "bias/gamma": (3,),
     "gamma/bias": (3,),
     "beta/embeddings": (3,),
