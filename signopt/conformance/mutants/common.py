@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from signopt.conformance.mutants.common_habits import HABITS
 from signopt.conformance.mutants.common_sign import RATE, SIGN
 from signopt.conformance.mutants.common_state import DECAY, MOMENTUM
 from signopt.conformance.mutants.common_tensors import DOUBLE_ONLY, TENSORS, VALUES
@@ -53,7 +54,7 @@ SOURCES: Mapping[str, str] = {
 
 def common(rule: str, without: Callable[[str], bool] = lambda key: False) -> tuple[Variant, ...]:
     """These bugs as mutants of ``rule``, save those that ``without`` says make no sense there."""
-    anywhere = [*SIGN, *RATE, *DECAY, *MOMENTUM, *TENSORS, *VALUES]
+    anywhere = [*SIGN, *RATE, *DECAY, *MOMENTUM, *TENSORS, *VALUES, *HABITS]
     return tuple(
         variant(rule, key, summary, SOURCES.get(key, ""), dtypes, **pieces)
         for rows, dtypes in ((anywhere, ("float32", "float64")), (DOUBLE_ONLY, ("float64",)))

@@ -74,6 +74,30 @@ _OWN: tuple[Variant, ...] = tuple(
     variant("lion", *row[:2], source=row[2], **row[3])
     for row in (
         (
+            "momentum-times-lr",
+            "the learning rate inside the momentum",
+            "",
+            {"remember": lambda self, m, g, c: self.blend(m, g * m.dtype.type(self.lr()), self.betas()[1])},
+        ),
+        (
+            "momentum-of-update",
+            "the step's own sign blended into the momentum",
+            "",
+            {"remember": lambda self, m, g, c: self.blend(m, np.sign(c), self.betas()[1])},
+        ),
+        (
+            "betas-annealed",
+            "beta1 growing with the steps",
+            "",
+            {"betas": lambda self: (self.hyper["betas"][0] * (1 - 0.5 ** (self.t + 1)), self.hyper["betas"][1])},
+        ),
+        (
+            "betas-three-decimals",
+            "betas near 1 rounded to three decimals",
+            "",
+            {"betas": lambda self: tuple(round(beta, 3) for beta in self.hyper["betas"])},
+        ),
+        (
             "optimisers-jl",
             "the coefficients of momentum and gradient exchanged, c from the new momentum",
             OPTIMISERS_JL,

@@ -131,7 +131,73 @@ def _mean_before(self: TigerPort) -> tuple[float, float]:
     return (self.beta() if self.opens() else 1.0), 1.0 - self.beta()
 
 
+def _counts_tensors(self: TigerPort, name: str, grad: Array) -> None:
+    NumpyPort.advance(self, name, grad)
+    self.t += 1
+
+
+def _step_uncounted(self: TigerPort, grads: Arrays) -> None:
+    NumpyPort.step(self, grads)
+    self.t -= 1
+
+
+def _sticky(self: TigerPort, g: Array) -> bool:
+    if np.isnan(g).any():
+        self.memo["sticky"] = self.t
+    return bool(self.t - self.memo.get("sticky", -9) <= 1)
+
+
+def _stops_at_nan(self: TigerPort, grads: Arrays) -> None:
+    self.memo["grads"] = grads
+    NumpyPort.step(self, grads)
+
+
+def _before_nan(self: TigerPort) -> list[str]:
+    names = list(self.p)
+    bad = [i for i, n in enumerate(names) if np.isnan(np.asarray(self.memo["grads"][n], np.float64)).any()]
+    return names[: bad[0] + 1] if bad else names
+
+
+def _corners_as_text(self: TigerPort) -> list[tuple[int, float]]:
+    schedule = self.hyper.get("schedule") or {0: 1.0}
+    corners = [(int(at), float(factor)) for at, factor in sorted(schedule.items(), key=lambda item: str(item[0]))]
+    return corners if corners[0][0] == 0 else [(0, 0.0), *corners]
+
+
+def _corners_as_given(self: TigerPort) -> list[tuple[int, float]]:
+    corners = [(int(at), float(factor)) for at, factor in (self.hyper.get("schedule") or {0: 1.0}).items()]
+    return corners if corners[0][0] == 0 else [(0, 0.0), *corners]
+
+
+def _walked(self: TigerPort) -> float:
+    corners = self.points()
+    for (t0, f0), (t1, f1) in pairwise(corners):
+        if t0 <= self.t < t1:
+            return f0 + (f1 - f0) * (self.t - t0) / (t1 - t0)
+    return corners[-1][1]
+
+
 _ROWS: list[Row] = [
+    (
+        "window-counts-tensors",
+        "the micro-step counted once for every tensor",
+        "",
+        {"advance": _counts_tensors, "step": _step_uncounted},
+    ),
+    ("nan-sticky", "the NaN rule fires for all tensors, and again a step later", "", {"poisoned": _sticky}),
+    ("nan-ends-step", "tensors after one with a NaN skipped", "", {"step": _stops_at_nan, "visit": _before_nan}),
+    (
+        "schedule-sorted-as-text",
+        "the schedule's keys sorted as text: 10 before 9",
+        "",
+        {"points": _corners_as_text, "factor": _walked},
+    ),
+    (
+        "schedule-unsorted",
+        "the schedule's keys taken in the order given",
+        "",
+        {"points": _corners_as_given, "factor": _walked},
+    ),
     (
         "signum",
         "Signum with decay: no RMS, no roles, no window, no NaN rule, no schedule",

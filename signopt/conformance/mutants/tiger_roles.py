@@ -99,7 +99,20 @@ def _half_for(*roles: str) -> Any:
     return reach
 
 
+def _no_keepdims(self: TigerPort, p: Array, role: str) -> Any:
+    rms = TigerPort.rms(self, p, role)
+    return rms[..., 0] if role == "embedding" and p.ndim == 2 and p.shape[0] == p.shape[1] else rms
+
+
+def _rms_but_first(self: TigerPort, p: Array, role: str) -> Any:
+    if role != "embedding" or p.ndim < 3:
+        return TigerPort.rms(self, p, role)
+    return np.sqrt(np.mean(np.square(p, dtype=np.float64), axis=tuple(range(1, p.ndim)), keepdims=True))
+
+
 ROLES: list[Row] = [
+    ("rms-no-keepdims", "the RMS of rows applied to columns in square embeddings", "", {"rms": _no_keepdims}),
+    ("rms-all-but-first", "an embedding's RMS over all axes but the first", "", {"rms": _rms_but_first}),
     ("rms-missing", "the rate not multiplied by RMS(θ)", "", {"reach": _lr_only}),
     (
         "rms-everywhere",
