@@ -72,7 +72,7 @@ def measure(layout: str, threads: int, rounds: int, only: list[str] | None) -> d
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     from contenders import CONTENDERS, Tensors, missing
-    from layouts import LAYOUTS
+    from benchmarks.layouts import LAYOUTS
 
     tensors = Tensors.random(LAYOUTS[layout], threads)
     chosen = [name for name in CONTENDERS if only is None or name in only or name == LIMIT]
