@@ -34,12 +34,12 @@ def main() -> None:
             runs.append(_in_a_process(layout, threads, options))
     report = {"processor": processor(), "python": platform.python_version(), "runs": runs}
     print(table(report))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
-    if options.picture:
-        from picture import draw
+    if options.out:
+        from picture import draw_side_by_side
 
-        draw(report, options.picture)
+        options.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        options.out.with_suffix(".txt").write_text(table(report) + "\n")
+        draw_side_by_side(report, options.out.with_suffix(".svg"))
 
 
 def _options() -> argparse.Namespace:
@@ -48,8 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--layouts", nargs="+", default=["one", "gpt2", "small"], choices=["one", "gpt2", "small"])
     parser.add_argument("--runs", type=int, default=9, help="rounds, after two steps that warm up (default 9)")
     parser.add_argument("--only", nargs="+", help="contenders by name; the limit always runs")
-    parser.add_argument("--json", type=Path, help="write all times here")
-    parser.add_argument("--picture", type=Path, help="draw here, .svg or .png")
+    parser.add_argument("--out", type=Path, help="write OUT.json, OUT.txt and OUT.svg: all times, the table, a picture")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -71,8 +70,8 @@ def measure(layout: str, threads: int, rounds: int, only: list[str] | None) -> d
     """Seconds of every round and bytes of peak extra memory, of every contender that is installed."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    from contenders import CONTENDERS, Tensors, missing
     from benchmarks.layouts import LAYOUTS
+    from contenders import CONTENDERS, Tensors, missing
 
     tensors = Tensors.random(LAYOUTS[layout], threads)
     chosen = [name for name in CONTENDERS if only is None or name in only or name == LIMIT]

@@ -27,7 +27,7 @@ class TimeStep:
         self.optimizer.step(self.grads)
         synchronize(backend)
 
-    time_step.benchmark_name = "step.time"
+    time_step.benchmark_name = "step.time_step"
     time_step.version = "1"
 
 
@@ -65,5 +65,5 @@ class PeakMemory:
         optimizer.step(grads)
         synchronize(backend)
 
-    peakmem_step.benchmark_name = "step.peak_memory"
+    peakmem_step.benchmark_name = "step.peakmem_step"
     peakmem_step.version = "1"
