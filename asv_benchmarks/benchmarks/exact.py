@@ -20,7 +20,7 @@ from .common import DTYPES, RULES, make
 CPU_BACKENDS = ("numpy", "numba")
 SIZE = 1 << 22
 BYTES_TOUCHED = {"lion": 20, "signum": 20, "tiger": 20, "tiger_look": 8}
-"""Bytes per float32 parameter that a compiled kernel reads and writes."""
+"""Bytes per float32 parameter that a compiled kernel moves between memory and cache."""
 
 
 class Scratch:

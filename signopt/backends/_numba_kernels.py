@@ -63,7 +63,7 @@ class Looked(NamedTuple):
 class TigerTensors(NamedTuple):
     """For each tensor: r, λ, the centre c, the length of its rows (0 where they have no meaning), and NaN seen in g.
 
-    ``rates`` is read for tensors without rows; rows get theirs on the way.
+    Rows get their r on the way. Where ``whole`` is set, a matrix is one row, and ``broken`` is found on the way too.
     """
 
     rates: Any
@@ -71,6 +71,7 @@ class TigerTensors(NamedTuple):
     centres: Any
     columns: Any
     broken: Any
+    whole: Any
 
 
 @_compiled
@@ -99,26 +100,39 @@ def signum(family: Any, start: Any, stop: Any, k: Any) -> None:
 
 @_compiled
 def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any) -> None:
-    """Tiger on a range of elements, after :func:`tiger_look` has gone through all chunks."""
+    """Tiger on a range of elements, after :func:`tiger_look` has gone through all chunks.
+
+    A tensor that is looked at here belongs whole to the range that has its first element.
+    """
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
-        p, m, g = _piece(family, t, first, last)
-        if tensors.broken[t]:
-            _shrink(family, p, k.shrink, tensors.centres[t])
-        elif not moves:
-            _accumulate(family, m, g, k)
-        elif tensors.columns[t]:
-            _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
-        else:
-            _signum(family, p, m, g, k, tensors.rates[t], tensors.decays[t])
+        if not tensors.whole[t]:
+            _tiger(family, t, first, last, k, moves, tensors, tensors.broken[t])
+        elif first == 0:
+            size = _span(family, t, start, family.ends[t])[1]
+            broken = _has_nan(_array(family.addresses[t, 2], 0, size, family.param_like))
+            _tiger(family, t, 0, size, k, moves, tensors, broken)
         start += last - first
         t += 1
 
 
 @_compiled
+def _tiger(family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, broken: Any) -> None:
+    p, m, g = _piece(family, t, first, last)
+    if broken:
+        _shrink(family, p, k.shrink, tensors.centres[t])
+    elif not moves:
+        _accumulate(family, m, g, k)
+    elif tensors.columns[t]:
+        _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
+    else:
+        _signum(family, p, m, g, k, tensors.rates[t], tensors.decays[t])
+
+
+@_compiled
 def tiger_look(family: Any, start: Any, stop: Any, looked: Any) -> None:
-    """Look at chunks ``start`` to ``stop``."""
+    """Look at chunks ``start`` to ``stop`` of the tensors too large to be looked at when they are updated."""
     for chunk in range(start, stop):
         t, first, last = looked.tensors[chunk], looked.firsts[chunk], looked.lasts[chunk]
         if looked.summed[t]:

@@ -17,7 +17,7 @@ __all__ = ["TigerTable"]
 
 
 CHUNK = 1 << 16
-"""Elements of one tensor that a thread looks at together, at most."""
+"""Elements that a thread looks at together, at most. A tensor no larger is still in cache when it is updated."""
 
 
 class TigerTable:
@@ -25,23 +25,23 @@ class TigerTable:
 
     def __init__(self, table: TensorTable, traits: Sequence[RoleTraits]) -> None:
         self.table = table
-        shapes = [param.shape for param in table.params]
-        by_row = [trait.rms == "row" and shape != () for trait, shape in zip(traits, shapes, strict=True)]
-        self._columns = np.array([shape[-1] if row else 0 for row, shape in zip(by_row, shapes, strict=True)])
+        self._whole = table.sizes <= CHUNK
+        self._columns = np.array(
+            [_row_length(trait, param.shape) for trait, param in zip(traits, table.params, strict=True)]
+        )
         self._scaled = np.array([trait.rms is not None for trait in traits])
+        one_row = self._whole & self._scaled & (self._columns == 0)
+        self._columns[one_row] = table.sizes[one_row]
         self._decays = np.array([trait.decays for trait in traits], table.compute)
         self._centres = np.array([trait.centre for trait in traits], table.compute)
-        bounds = [leaves(size, CHUNK) for size in table.sizes.tolist()]
+        self._large = np.flatnonzero(~self._whole).tolist()
+        bounds = [leaves(int(table.sizes[t]), CHUNK) for t in self._large]
         counts = [len(its) - 1 for its in bounds]
-        self._chunk_tensors = np.repeat(np.arange(len(counts)), counts)
-        self._firsts = np.concatenate([its[:-1] for its in bounds])
-        self._lasts = np.concatenate([its[1:] for its in bounds])
-        self._starts = np.cumsum([0, *counts[:-1]])
-        self._cut = [
-            (t, slice(start, start + count))
-            for t, (start, count) in enumerate(zip(self._starts.tolist(), counts, strict=True))
-            if count > 1
-        ]
+        ends = np.cumsum(counts).tolist()
+        self._chunks = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        self._chunk_tensors = np.repeat(np.array(self._large, np.int64), counts)
+        self._firsts = np.concatenate([np.empty(0, np.int64), *(its[:-1] for its in bounds)])
+        self._lasts = np.concatenate([np.empty(0, np.int64), *(its[1:] for its in bounds)])
 
     def step(self, k: TigerCoefficients, threads: int) -> None:
         """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype."""
@@ -53,21 +53,27 @@ class TigerTable:
             centres=self._centres,
             columns=self._columns,
             broken=broken,
+            whole=self._whole,
         )
         scalars = table.scalars(B2=k.b1, A2=k.b2, lr=k.lr, shrink=k.shrink)
         table.run(kernels.tiger, threads, table.elements, scalars, k.moves, tensors)
 
     def _look(self, k: TigerCoefficients, threads: int) -> tuple[Floats, Floats]:
-        """The rate of each tensor without rows, and whether its gradient has a NaN."""
+        """The rate of each tensor without rows, and whether its gradient has a NaN, for the large ones."""
         summed = self._scaled & (self._columns == 0) & k.moves
         count = len(self._firsts)
-        sums, broken = np.zeros(count), np.empty(count, np.bool_)
-        looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, broken)
-        self.table.run(kernels.tiger_look, threads, count, looked)
-        totals = sums[self._starts]
-        for tensor, chunks in self._cut:
+        sums, broken_chunks = np.zeros(count), np.empty(count, np.bool_)
+        looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, broken_chunks)
+        if count:
+            self.table.run(kernels.tiger_look, threads, count, looked)
+        totals, broken = np.zeros(len(self._whole)), np.zeros(len(self._whole), np.bool_)
+        for tensor, chunks in zip(self._large, self._chunks, strict=True):
             totals[tensor] = combined(sums[chunks])
+            broken[tensor] = broken_chunks[chunks].any()
         compute = self.table.compute
         rms = np.sqrt(totals / self.table.sizes).astype(compute)
-        rates = np.where(self._scaled, compute.type(k.lr) * rms, compute.type(0.5 * k.lr))
-        return rates, np.logical_or.reduceat(broken, self._starts)
+        return np.where(self._scaled, compute.type(k.lr) * rms, compute.type(0.5 * k.lr)), broken
+
+
+def _row_length(traits: RoleTraits, shape: tuple[int, ...]) -> int:
+    return shape[-1] if traits.rms == "row" and shape else 0
