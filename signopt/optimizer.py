@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-import numpy as np
-
 from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
 from signopt._arrays import check_disjoint, check_writable
@@ -193,8 +191,7 @@ class Optimizer(ABC):
 
     def _check_grads(self, given: list[Any]) -> list[Array]:
         """The gradients as arrays of a known library, checked; remembered where nothing had to be converted."""
-        params = self._params.values()
-        if all(map(elements.are_twins, params, given)):
+        if all(map(elements.are_twins, self._params.values(), given)):
             grads = given
         else:
             grads = [
@@ -202,8 +199,7 @@ class Optimizer(ABC):
                 for name, grad in zip(self._params, given, strict=True)
             ]
             self._check_partners(grads)
-        if isinstance(next(iter(params)), np.ndarray):
-            self._check_memory(grads)
+        self._check_memory(grads)
         if all(map(operator.is_, grads, given)):
             self._checked.remember(grads)
         return grads
