@@ -57,6 +57,7 @@ def test_the_names_of_the_catalogue_are_unique_within_a_rule() -> None:
 @pytest.mark.filterwarnings("ignore:Parameter `foreach` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("candidate", [c for c in installed("lion") if "deepspeed" not in c.id])
 def test_a_lion_takes_the_exact_step_from_the_momentum_given(candidate: Candidate) -> None:
+    pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
     port = candidate.build()
     assert (port.describe()["name"], port.describe()["rule"]) == (candidate.name, "lion")
     for dtype in port.describe()["dtypes"]:

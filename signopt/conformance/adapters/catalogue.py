@@ -45,7 +45,9 @@ def _tiger(hyper: Keywords) -> Keywords:
 
 
 _ARGUMENTS: Mapping[str, Make] = {"lion": _lion, "signum": _signum, "tiger": _tiger}
-_TORCH_CHOICES: Keywords = {"dtypes": ("float32", "float64"), "nan": "zero", "decay": "first"}
+_EVERY_DTYPE = ("float32", "float64", "float16", "bfloat16")
+_TORCH_CHOICES: Keywords = {"dtypes": _EVERY_DTYPE, "compute": "storage", "nan": "zero", "decay": "first"}
+_TWO_DTYPES: dict[str, Any] = {"dtypes": ("float32", "float64"), "compute": "float32"}
 
 
 def _torch(
@@ -135,8 +137,15 @@ def _mlx() -> Port:
 
 
 _WITHOUT_LR = "the decay is multiplied by the ratio of the rate to the first rate, not by the rate (documented option)"
-_OPTIMI: dict[str, Any] = {"settings": _lion_split_betas, "beside": {"kahan_comp": None}}
-_BNB: dict[str, Any] = {"momentum": "state1", "beside": {"step": 0}, "dtypes": ("float32",)}
+# In 16 bits torch-optimi compensates its sums and adv-optm rounds at random: choices that no rule of ours describes.
+_OPTIMI: dict[str, Any] = {"settings": _lion_split_betas, "beside": {"kahan_comp": None}, **_TWO_DTYPES}
+_BNB: dict[str, Any] = {
+    "momentum": "state1",
+    "beside": {"step": 0},
+    "dtypes": ("float32", "float16", "bfloat16"),
+    "compute": "float32",
+    "momentum_dtype": "float32",
+}
 
 CATALOGUE: tuple[Candidate, ...] = (
     _torch("lion-pytorch", "lion", "lion-pytorch", "lion_pytorch:Lion"),
@@ -202,9 +211,9 @@ CATALOGUE: tuple[Candidate, ...] = (
     _torch("bitsandbytes", "lion", "bitsandbytes", "bitsandbytes.optim:Lion", **_BNB),
     _torch("bert4torch", "lion", "bert4torch", "bert4torch.optimizers:Lion", lone=True),
     _torch("bert4torch", "tiger", "bert4torch", "bert4torch.optimizers:Tiger", lone=True),
-    _torch("adv-lion", "lion", "adv-lion", "adv_lion:Lion", beside={"step": 0}),
-    _torch("adv-optm", "lion", "adv-optm", "adv_optm:Lion_adv"),
-    _torch("adv-optm", "signum", "adv-optm", "adv_optm:SignSGD_adv"),
+    _torch("adv-lion", "lion", "adv-lion", "adv_lion:Lion", beside={"step": 0}, **_TWO_DTYPES),
+    _torch("adv-optm", "lion", "adv-optm", "adv_optm:Lion_adv", **_TWO_DTYPES),
+    _torch("adv-optm", "signum", "adv-optm", "adv_optm:SignSGD_adv", **_TWO_DTYPES),
     _torch(
         "flashoptim",
         "lion",
@@ -213,6 +222,7 @@ CATALOGUE: tuple[Candidate, ...] = (
         options={"quantize": False, "master_weight_bits": None, "compress_state_dict": False, "fused": False},
         momentum=None,
         dtypes=("float32",),
+        compute="float32",
     ),
     deepspeed_cpu_lion("simd"),
     deepspeed_cpu_lion("scalar"),

@@ -64,7 +64,8 @@ class TorchPort:
     beside
         What else the optimizer expects in that state when it finds a momentum there.
     declarations
-        Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, …
+        Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, … A
+        ``momentum_dtype`` is also the dtype in which a momentum is handed over.
 
     Parameters keep the memory layout that they come with, and gradients are handed over without a copy, so that an
     optimizer which mishandles strides or writes to its gradients is seen doing so.
@@ -99,7 +100,8 @@ class TorchPort:
         self._stepped = False
         for name, start in (momentum or {}).items():
             state = self._optimizer.state[self._params[name]]
-            state.update(self._beside | {self._key: to_tensor(start.copy("K"))})
+            kept = start.astype(self._description.get("momentum_dtype", start.dtype), order="K")
+            state.update(self._beside | {self._key: to_tensor(kept)})
 
     def configure(self, hyper: Keywords) -> None:
         """Change the hyperparameters where torch users change them: in the parameter groups."""
