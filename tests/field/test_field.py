@@ -28,7 +28,10 @@ def result(name: str = "one", failed: tuple[str, ...] = (), **other: Any) -> dic
     counts = {"passed": 1, "failed": len(failed), "deviating": 0, "not_applicable": 0, "not_run": 0}
     declared = {"dtypes": ["float32"], "decay": "first", "nan": "zero"}
     report = {"suite": "2026.11.0", "profile": "standard", "declared": declared, "counts": counts}
-    report |= {"checks": checks, "diagnosis": ["looks like a planted bug"] if failed else []}
+    report |= {
+        "checks": checks,
+        "diagnosis": ["looks like a bug (https://example.org/a) [lion/zero]"] if failed else [],
+    }
     report["verdict"] = "fail" if failed else "pass"
     found = {"name": name, "rule": "lion", "distribution": name, "version": "1.0", "variant": "", "past": False}
     return {**found, "date": "2026-11-22", "machine": "Python", "seconds": 1.0, "report": report, **other}
@@ -84,7 +87,7 @@ def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
     assert "| lion | one | one 1.0 | **fails** [1](cases/one.md) |" in parts["Verdicts"]
     assert "0.9" not in parts["Verdicts"]
     assert "Zero moves" in parts["Why a port fails"]
-    assert "The suite says of it: looks like a planted bug." in parts["Why a port fails"]
+    assert "looks like a bug (<https://example.org/a>), mutant `lion/zero`." in parts["Why a port fails"]
     assert "Masked by design" in parts["Another rule, by choice"]
     assert "| one 0.9 | Moved nothing | 1.0 |" in parts["Mended"]
     assert "| lion | absent | not installed: absent |" in parts["Not run"]

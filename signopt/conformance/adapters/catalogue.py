@@ -136,7 +136,7 @@ def _mlx() -> Port:
     )
 
 
-_WITHOUT_LR = "the decay is multiplied by the ratio of the rate to the first rate, not by the rate (documented option)"
+_WITHOUT_LR = "the decay is multiplied by the ratio of the rate to the first rate, not by the rate (an option)"
 # In 16 bits torch-optimi compensates its sums and adv-optm rounds at random: choices that no rule of ours describes.
 _OPTIMI: dict[str, Any] = {"settings": _lion_split_betas, "beside": {"kahan_comp": None}, **_TWO_DTYPES}
 _BNB: dict[str, Any] = {

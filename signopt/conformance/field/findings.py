@@ -28,7 +28,7 @@ class Finding:
     versions
         The versions that were tested and have it.
     kind
-        ``"bug"``; or ``"choice"`` where the port documents that it computes another rule.
+        ``"bug"``; or ``"choice"`` where the port computes another rule on purpose.
     checks
         The checks that fail because of it: ids, or patterns such as ``"roles/*"``; with a dtype after a colon where
         only that one is concerned, as in ``"*:float64"``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,13 @@ def _argument(finding: Finding, diagnosis: Sequence[str]) -> str:
 {ports}, version {", ".join(finding.versions)}. {finding.argument.strip()}
 
 Source: {finding.source}. [Reproduction and suggested mend]({finding.case}).{link} Checks that fail: {_checks(finding)}.
-{"".join(f"The suite says of it: {line}.{chr(10)}" for line in diagnosis)}"""
+{"".join(_said(line) for line in diagnosis)}"""
+
+
+def _said(diagnosis: str) -> str:
+    text, _, mutant = diagnosis.partition(" [")
+    linked = re.sub(r"\((https?://[^)]+)\)", r"(<\1>)", text)
+    return f"The suite says of it: {linked}" + (f", mutant `{mutant.rstrip(']')}`.\n" if mutant else ".\n")
 
 
 def _checks(finding: Finding) -> str:
