@@ -19,13 +19,14 @@ Path = Literal["simd", "scalar"]
 
 
 def deepspeed_cpu_lion(path: Path) -> Candidate:
-    """Return the candidate for one path; its first ``init`` compiles it: minutes, and needs g++ and ninja.
+    """Return the candidate for one path; its first ``build`` compiles it: minutes, and needs g++ and ninja.
 
     Which path a user gets is decided by the CPU at build time: the vector path where there is AVX2 or AVX-512,
     the scalar path elsewhere. The scalar path is built here as DeepSpeed builds it on a CPU without either.
     """
 
     def build() -> Port:
+        _compile(path)
         return TorchPort(
             f"deepspeed/{path}",
             "lion",
@@ -39,6 +40,12 @@ def deepspeed_cpu_lion(path: Path) -> Candidate:
         )
 
     return Candidate(f"deepspeed/{path}", "lion", "deepspeed", ("torch", "deepspeed", "cpuinfo", "ninja"), build)
+
+
+def _compile(path: Path) -> None:
+    import torch
+
+    _optimizer(path, [torch.nn.Parameter(torch.zeros(1))], {"lr": 1.0, "betas": (0.9, 0.99), "weight_decay": 0.0})
 
 
 def _settings(hyper: Mapping[str, Any]) -> Mapping[str, Any]:
