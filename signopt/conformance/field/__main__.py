@@ -84,11 +84,15 @@ def _one(options: argparse.Namespace) -> int:
 
 
 def _shortened(report: dict[str, Any]) -> dict[str, Any]:
-    """Keep of each check what the page and a reader of a failure need: its first failure and not the rest."""
-    kept = ("id", "dtype", "status", "reason")
-    checks = [
-        {key: each[key] for key in kept if each[key]} | {"failures": each["failures"][:1]} for each in report["checks"]
-    ]
+    """Keep what the page and a reader need: every status, and of each group of checks the first failure."""
+    checks, told = [], set()
+    for each in report["checks"]:
+        short = {key: each[key] for key in ("id", "dtype", "status", "reason") if each[key]}
+        group = each["id"].partition("/")[0]
+        if each["failures"] and group not in told:
+            told.add(group)
+            short["failure"] = each["failures"][0]
+        checks.append(short)
     return report | {"checks": checks}
 
 
