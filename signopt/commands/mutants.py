@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from signopt.cli import FAILED, PASSED
-from signopt.conformance.mutants.matrix import Row, kill_matrix
+from signopt.conformance.mutants.matrix import Matrix, Row, kill_matrix
 from signopt.conformance.mutants.picture import matrix_picture
 
 __all__ = ["run"]
@@ -24,14 +25,22 @@ def run(options: argparse.Namespace) -> int:
         dtypes=options.dtype or ("float32", "float64"),
         seeds=range(options.seeds),
         only=lambda variant: options.only in variant.id,
+        enough=2 if options.quick else None,
         progress=_progress,
     )
     if options.json:
         Path(options.json).write_text(json.dumps(matrix.to_dict(), indent=1) + "\n", encoding="utf-8")
     if options.picture:
         Path(options.picture).write_text(matrix_picture(matrix), encoding="utf-8")
-    print(matrix.text())
+    print(matrix.text() + "\n")
+    print("\n".join(_sole_kills(matrix)))
     return FAILED if matrix.survivors or matrix.accused else PASSED
+
+
+def _sole_kills(matrix: Matrix) -> Iterator[str]:
+    for rule in matrix.checks:
+        yield f"{rule}: what only one check catches"
+        yield from (f"  {check}: {', '.join(ids)}" for check, ids in matrix.sole_kills(rule).items() if ids)
 
 
 def _progress(row: Row) -> None:

@@ -43,6 +43,16 @@ def test_a_survivor_and_an_accused_right_port_are_named(monkeypatch: pytest.Monk
     assert found.summary() == "lion: killed 0 of 1 mutants, accused 1 of 1 right ports"
 
 
+def test_a_quick_run_finds_the_same_survivors_and_sole_kills() -> None:
+    few = {"tensor-by-given-order", "no-op", "plain"}
+    whole, quick = (
+        kill_matrix(["lion"], dtypes=["float32"], only=lambda variant: variant.id in few, enough=enough)
+        for enough in (None, 2)
+    )
+    assert quick.survivors == quick.accused == []
+    assert quick.sole_kills("lion") == whole.sole_kills("lion")
+
+
 def test_a_wrapped_mutant_is_caught_too() -> None:
     hidden = kill_matrix(
         ["lion"], dtypes=["float32"], wrap=hide_momentum, only=lambda v: v.id == "momentum-not-written"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
 from signopt.conformance.port import Port
-from signopt.conformance.report import SUITE
+from signopt.conformance.report import SUITE, CheckResult
 from signopt.conformance.suite import check, select
 
 __all__ = ["Matrix", "Row", "kill_matrix"]
@@ -59,6 +60,7 @@ class Matrix:
     dtypes: Sequence[str]
     seeds: Sequence[int]
     checks: Mapping[str, Sequence[str]]
+    enough: int | None = None
     rows: list[Row] = field(default_factory=list)
 
     @property
@@ -72,7 +74,7 @@ class Matrix:
         return [row for row in self.rows if row.right and not row.as_expected]
 
     def sole_kills(self, rule: str) -> dict[str, list[str]]:
-        """For each check of a rule the mutants that no other check catches."""
+        """For each check of a rule the mutants that no other check catches in any run."""
         alone = [row for row in self.rows if row.variant.rule == rule and not row.right and len(row.failed) == 1]
         return {check: [row.variant.id for row in alone if check in row.failed] for check in self.checks[rule]}
 
@@ -126,6 +128,7 @@ def kill_matrix(
     seeds: Sequence[int] = (0,),
     wrap: Wrap = lambda port: port,
     only: Callable[[Variant], bool] = lambda variant: True,
+    enough: int | None = None,
     progress: Callable[[Row], None] = lambda row: None,
 ) -> Matrix:
     """Run the suite against every known mutant and right port.
@@ -138,12 +141,15 @@ def kill_matrix(
         Put around every mutant, for instance :func:`hide_momentum`: it must be caught all the same.
     only : callable
         Which variants to run.
+    enough : int, optional
+        End each run after so many failed checks: 1 still finds every survivor, 2 also every mutant that only one check
+        catches, and most mutants are done within a few checks.
     progress : callable
         Called with every row as it is done.
     """
     rules = tuple(rules)
     checks = {rule: [each.id for each in select(rule, profile)] for rule in rules}
-    matrix = Matrix(profile, dtypes, seeds, checks)
+    matrix = Matrix(profile, dtypes, seeds, checks, enough)
     for rule in rules:
         ports = [(v, False) for v in MUTANTS[rule]] + [(v, True) for v in RIGHT_PORTS[rule]]
         for variant, right in ports:
@@ -158,13 +164,30 @@ def _row(variant: Variant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
     for dtype in matrix.dtypes:
         if dtype in variant.dtypes:
             for seed in matrix.seeds:
-                _run(row, wrap(variant()), matrix.profile, dtype, seed)
+                _run(row, wrap(variant()), matrix, dtype, seed)
     return row
 
 
-def _run(row: Row, port: Port, profile: str, dtype: str, seed: int) -> None:
-    report = check(port, profile, seed=seed, dtypes=[dtype], diagnose=False)
+class _EnoughError(Exception):
+    """A run has shown what is asked of it."""
+
+
+def _run(row: Row, port: Port, matrix: Matrix, dtype: str, seed: int) -> None:
+    failed: set[str] = set()
+    unrun: set[str] = set()
+
+    def note(result: CheckResult) -> None:
+        failed.update({result.id} if result.status == "failed" else ())
+        unrun.update({result.id} if result.status == "not_run" else ())
+        if matrix.enough is not None and len(failed) >= matrix.enough:
+            raise _EnoughError
+
     row.runs += 1
-    row.failing += report.verdict == "fail"
-    row.failed.update(result.id for result in report.checks if result.status == "failed")
-    row.unrun.update(result.id for result in report.checks if result.status == "not_run")
+    refused = False
+    with suppress(_EnoughError):
+        refused = (
+            check(port, matrix.profile, seed=seed, dtypes=[dtype], progress=note, diagnose=False).verdict == "fail"
+        )
+    row.failing += bool(failed) or refused
+    row.failed.update(failed)
+    row.unrun |= unrun

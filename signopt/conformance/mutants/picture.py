@@ -10,7 +10,7 @@ from signopt.conformance.mutants.matrix import Matrix, Row
 
 __all__ = ["Grid", "draw", "matrix_picture"]
 
-CELL = 14
+CELL = 16
 LETTER = 6.4
 INK, PAPER, RULE = "#1f2328", "#ffffff", "#e6e8eb"
 KILLED, RIGHT, WRONG, UNRUN = "#2f6f4f", "#f4f5f7", "#c0392b", "#d9a441"
@@ -73,10 +73,10 @@ def _grid(grid: Grid) -> Iterable[str]:
         yield _text(name, x, y, f'transform="rotate(-45 {x:.1f} {y:.1f})"')
     for i, name in enumerate(grid.rows):
         y = grid.top + CELL * i
-        yield _text(name, grid.left - 6, y + 10.5, 'text-anchor="end"')
+        yield _text(name, grid.left - 6, y + 11.5, 'text-anchor="end"')
         yield from (_cell(grid.left + CELL * j, y, fill) for j, fill in enumerate(grid.cells[i]))
         if grid.notes:
-            yield _text(grid.notes[i], grid.left + CELL * len(grid.columns) + 8, y + 10.5)
+            yield _text(grid.notes[i], grid.left + CELL * len(grid.columns) + 8, y + 11.5)
 
 
 def _cell(x: float, y: float, fill: str) -> str:
@@ -91,7 +91,7 @@ def _legend(legend: Mapping[str, str], y: float) -> Iterable[str]:
     x = 12.0
     for meaning, colour in legend.items():
         yield _cell(x, y, colour)
-        yield _text(meaning, x + CELL + 4, y + 10.5)
+        yield _text(meaning, x + CELL + 4, y + 11.5)
         x += CELL + 22 + LETTER * len(meaning)
 
 
