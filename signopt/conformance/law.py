@@ -97,7 +97,7 @@ def laws_of(
     for kind, names in grouped.items():
         first = names[0]
         law = law_of(declared, hyper, first, params[first], grads[first], step)
-        if isinstance(law, Law) and kind == "rms" and len(names) > 1:
+        if isinstance(law, Law) and kind in ("rms", "not judged") and len(names) > 1:
             law = _joined(law, hyper, {name: params[name] for name in names}, step)
         laws.append((law, names))
     return laws

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.exact import FORMS, Arithmetic, sign
 from signopt.conformance.formats import FORMATS, compute_format
-from signopt.conformance.law import law_of
+from signopt.conformance.law import law_of, laws_of
 from signopt.conformance.legal import judge, judge_shrink
 from signopt.conformance.sieve import Momentum, plainly_legal, plainly_shrunk
 
@@ -250,6 +250,19 @@ def test_inf_keeps_its_sign_or_becomes_nan():
     assert math.inf in result.momentum
     assert math.nan in result.momentum
     assert -math.inf not in result.momentum
+
+
+def test_tensors_whose_squares_leave_the_range_are_judged_in_their_momentum_alone():
+    declared = Declaration("a port", "tiger", compute="storage")
+    hyper = {"lr": 0.1, "beta": 0.5, "weight_decay": 0.0, "accumulation_steps": 1, "schedule": None, "roles": None}
+    params = {name: np.full((3, 2), 2.0**-13, np.float16) for name in ("a/embeddings", "b/embeddings", "c/kernel")}
+    grads = {name: np.ones((3, 2), np.float16) for name in params}
+    [(law, names)] = laws_of(declared, hyper, params, grads, 0)
+    assert names == list(params)
+    assert [law.rate_at(index)[0] > 0 for index in range(18)] == [True] * 18
+    result = judge(law, 2.0**-13, 1.0, (0.0, 0.0), FORMATS["float16"], law.rate_at(17))
+    assert 123.0 in result.param
+    assert 0.25 not in result.momentum
 
 
 def test_an_enclosed_momentum_allows_what_any_momentum_in_it_would():
