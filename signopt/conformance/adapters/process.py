@@ -198,7 +198,6 @@ class ProcessPort:
     def _seconds_left(self) -> float:
         left = self._limits.total_seconds - self._waited
         if left <= 0:
-            self._starts = self._limits.restarts + 1
             raise PortTimeout(f"all its answers together took more than {self._limits.total_seconds:g} s")
         return left
 

@@ -109,8 +109,6 @@ class Child:
     def exchange(self, request: bytes, seconds: float | None = None) -> bytes:
         """Send one line and return the one line that answers it, without its newline."""
         seconds = self.limits.message_seconds if seconds is None else seconds
-        if self._unread:
-            raise ProtocolViolation(f"before any request the port wrote {brief(bytes(self._unread[:200]))}")
         self._send(request, time.monotonic() + seconds, seconds)
         return self.receive(seconds)
 

@@ -12,9 +12,9 @@ __all__ = ["WORDS", "details", "dtypes", "readable", "rows", "summary", "verdict
 WORDS = {
     "passed": "passed",
     "failed": "failed",
-    "deviating": "deviates as stated",
-    "not_applicable": "does not apply",
-    "not_run": "did not run",
+    "deviating": "deviating as stated",
+    "not_applicable": "not applicable",
+    "not_run": "not run",
 }
 """How a check ended, in words."""
 
@@ -39,7 +39,7 @@ def verdict(reports: Sequence[Report]) -> str:
 
 
 def summary(report: Report) -> str:
-    """The counts as a phrase: ``"41 passed, 2 failed, 1 does not apply"``."""
+    """The counts as a phrase: ``"41 passed, 2 failed, 1 not applicable"``."""
     counted = [f"{count} {WORDS[status]}" for status, count in report.counts.items() if count]
     return ", ".join(counted) or "no check ran"
 

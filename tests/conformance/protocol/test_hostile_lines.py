@@ -105,3 +105,16 @@ def test_the_scripted_conversation_can_succeed():
     *_, params, momentum = converse(port)
     assert params["w"].tolist() == [1.0, 2.0]
     assert momentum is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("unsupported", NotImplementedError), ("refused", PortError), ("internal", PortError)]
+)
+def test_an_error_is_raised_as_what_it_is(kind, error):
+    reply = {"id": 2, "error": {"kind": kind, "message": "no momentum here"}}
+    answers = [POLITE[0], json.dumps(reply).encode(), b'{"id":3}']
+    port = ProcessPort(["scripted"], start=lambda command, limits: ScriptedChild(answers))
+    with pytest.raises(error, match="no momentum here"):
+        port.init(PARAMS, HYPER, PARAMS)
+    port.step(PARAMS)
+    assert port.complaints == []

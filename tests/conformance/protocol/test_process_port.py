@@ -82,7 +82,7 @@ BREAKDOWNS = {
     "nested": (ProtocolViolation, "one line of JSON"),
     "bytes": (ProtocolViolation, "one line of JSON"),
     "wrong-id": (ProtocolViolation, "repeats the id"),
-    "twice": (ProtocolViolation, "before any request|given twice, or too late"),
+    "twice": (ProtocolViolation, "given twice, or too late"),
     "other-protocol": (ProtocolViolation, "speaks protocol 1, the port answered 2"),
     "short-data": (ProtocolViolation, "params: array 'w': \"data\" of shape \\[2\\] in float32 is 16 hex"),
     "no-arrays": (ProtocolViolation, "params: arrays travel as an object"),
