@@ -1,4 +1,4 @@
-"""Make the tables of ``gpu.md``: ``python docs/gpu_tables.py``. Needs ``signopt[cuda-test]`` and gcc.
+"""Make the tables of ``gpu.md``: ``python docs/gpu_tables.py [NAME ...]``. Needs ``signopt[cuda-test]`` and gcc.
 
 Nothing here touches a GPU. Machine code is what NVRTC emits, bytes are counted while the kernels' PTX runs on the host,
 host times are of real CuPy with launches that do nothing.
@@ -83,11 +83,11 @@ def spread(functions: Sequence[Function], of: Callable[[Function], object]) -> s
 
 
 def executed_bytes(device: HostDevice) -> str:
-    """Bytes that the kernels' PTX loads and stores per parameter, all launches of a step together, tables included."""
+    """Bytes that the kernels' PTX moves in 128-bit accesses per parameter, all launches of a step together."""
     rows = []
     for rule in RULES:
         for param, momentum, one_pass in PAIRS:
-            rows.append([rule, param, momentum, one_pass, f"{traffic(device, rule, param, momentum):.2f}"])
+            rows.append([rule, param, momentum, one_pass, f"{traffic(device, rule, param, momentum):g}"])
     return table(["rule", "θ, g", "m", "one pass", "executed"], rows)
 
 
@@ -181,22 +181,22 @@ def roofline() -> str:
     return table(["rule", "storage", "bytes per parameter", *CARDS], rows)
 
 
-def main() -> None:
-    """Put the tables between their marks in ``gpu.md``."""
+def main(wanted: Sequence[str]) -> None:
+    """Put the tables called ``wanted``, or all, between their marks in ``gpu.md``."""
     device = install()
-    page = Path(__file__).with_name("gpu.md")
-    text = page.read_text(encoding="utf-8")
-    tables = {
-        "roofline": roofline(),
-        "host cost": host_cost(device),
-        "executed bytes": executed_bytes(device),
-        "machine code": machine_code(),
+    makers: dict[str, Callable[[], str]] = {
+        "roofline": roofline,
+        "executed-bytes": lambda: executed_bytes(device),
+        "host-cost": lambda: host_cost(device),
+        "machine-code": machine_code,
     }
-    for name, made in tables.items():
+    page = Path(__file__).with_name("gpu.md")
+    for name in wanted or makers:
+        made = makers[name]()
         marks = re.compile(rf"(<!-- {name} -->\n)(.*?)(\n<!-- end -->)", re.S)
-        text = marks.sub(lambda match, made=made: match[1] + made + match[3], text)
-    page.write_text(text, encoding="utf-8")
+        text = marks.sub(lambda match, made=made: match[1] + made + match[3], page.read_text(encoding="utf-8"))
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

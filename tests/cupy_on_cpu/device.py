@@ -72,7 +72,7 @@ class HostDevice:
     allocations, synchronisations : int
         How many there have been.
     traffic : int
-        Bytes of global memory that kernels loaded and stored.
+        Bytes of global memory that kernels loaded and stored 128 bits at a time.
     """
 
     runtime: ModuleType

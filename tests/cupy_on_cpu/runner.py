@@ -87,7 +87,7 @@ class HostKernel:
         Returns
         -------
         int
-            Bytes of global memory that all threads together loaded and stored.
+            Bytes of global memory that all threads together loaded and stored 128 bits at a time.
 
         Raises
         ------
