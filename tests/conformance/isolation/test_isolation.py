@@ -87,7 +87,9 @@ def test_one_hanging_check_leaves_the_others_judged():
 def test_a_port_that_breaks_down_too_often_is_not_run_further():
     report = checked("Exits")
     assert report.counts["failed"] == 2
-    assert report.counts["not_run"] == len(report.checks) - 2 > 0
+    need_no_port = report.counts["passed"] + report.counts["not_applicable"]
+    assert need_no_port <= 2
+    assert report.counts["not_run"] == len(report.checks) - 2 - need_no_port
 
 
 def test_odd_descriptions_do_no_harm():
