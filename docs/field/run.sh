@@ -5,7 +5,7 @@ set -euo pipefail
 folder=$(realpath -m "${1:?usage: bash docs/field/run.sh FOLDER}")
 cd "$(dirname "$0")/../.."
 
-past=(deepspeed==0.19.7 pytorch-optimizer==3.10.1)
+past=(pytorch-optimizer==3.10.1)
 python="$folder/bin/python"
 test -x "$python" || python3 -m venv "$folder"
 "$python" -m pip install --quiet --no-deps --requirement docs/field/requirements.txt
