@@ -154,9 +154,13 @@ def window_steps(s: Session) -> None:
 
 @check("window/probe", rules=TIGER)
 def window_probe(s: Session) -> None:
-    """At the end of a window the direction is the sign of the momentum, also where it is a few ulp away from zero."""
+    """At the end of a window the direction is the sign of the momentum, also where it is a few ulp away from zero.
+
+    It starts from a momentum, which the window's gradients join with their share of (1−β)/k: a share that is off by a
+    factor would not show in any sign if all came from gradients.
+    """
     for k in (2, 5):
-        run = s.start(_params(s), s.hyper(accumulation_steps=k))
+        run = s.start(_params(s), s.hyper(accumulation_steps=k), _params(s))
         for micro in range(3 * k):
             if micro % k == k - 1:
                 _probe(s, run)
