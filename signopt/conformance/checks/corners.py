@@ -1,4 +1,4 @@
-"""Square matrices, and schedules in disorder: the suite's own mutants showed that the other checks let them pass."""
+"""Square matrices, schedules in disorder, windows on a momentum: mutants showed that other checks let these pass."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ def schedule_order(s: Session) -> None:
     run = s.start(sized(s, 8), s.hyper(schedule={7: 0.25, 0: 0.5, 3: 1.0}))
     for _ in range(9):
         run.step(s.array(sized(s, 8)))
+
+
+@check("window/given-momentum", rules=("tiger",))
+def given_momentum(s: Session) -> None:
+    """The window's gradients join a momentum that is given with the weight (1−β)/k, which later signs tell."""
+    for k in (2, 3):
+        start = {"a/bias": s.array(sized(s, 24))}
+        run = s.start(start, s.hyper(accumulation_steps=k), {"a/bias": s.array(sized(s, 24))})
+        for _ in range(k - 1):
+            run.step(s.array(sized(s, 24, -6, -4)))
+        run.step(run.near_zero(graded(s, 24)))
