@@ -138,7 +138,7 @@ def _kind(declared: Declaration, hyper: Mapping[str, Any], name: str, param: Arr
         return "kept"
     if role in ("bias", "scale"):
         return "half"
-    return "rms" if _squares_fit(param, units_of(declared, format_of(param.dtype))) else f"not judged: {name}"
+    return "rms" if _squares_fit(param, units_of(declared, format_of(param.dtype))) else "not judged"
 
 
 def _role(hyper: Mapping[str, Any], name: str) -> str:
