@@ -375,3 +375,13 @@ def nan_and_zero(dtype):
 
     grid = np.meshgrid(*[[0.0, -0.0, 1.0, -2.0, np.inf, -np.inf, np.nan]] * 3)
     return [axis.ravel().astype(getattr(ml_dtypes, dtype, dtype)) for axis in grid]
+
+
+def test_a_gradient_in_the_memory_of_a_parameter_is_refused():
+    import cupy
+
+    both = cupy.ones(8, dtype=cupy.float32)
+    opt = signopt.Lion([both[:4]])
+    opt.step([both[4:]])
+    with pytest.raises(ValueError, match="overlap in memory"):
+        opt.step([both[2:6]])
