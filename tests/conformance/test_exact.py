@@ -139,7 +139,6 @@ def generated(name, beta, count, seed):
 HYPER = [(1e-4, 0.9, 0.99, 0.0), (1e-8, 0.5, 0.75, 10.0), (1.0, 0.0, 0.98, 0.1), (3e-3, 0.95, 0.0, 1e-3)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DTYPES)
 def test_lion_is_the_library_s(name):
     for seed, (lr, beta1, beta2, weight_decay) in enumerate(HYPER):
@@ -151,7 +150,6 @@ def test_lion_is_the_library_s(name):
             assert_same_bits(got, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DTYPES)
 def test_signum_is_the_library_s(name):
     for seed, (lr, beta, _, weight_decay) in enumerate(HYPER):
@@ -163,7 +161,6 @@ def test_signum_is_the_library_s(name):
             assert_same_bits(got, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DTYPES)
 @pytest.mark.parametrize("role", exact.CENTRE)
 def test_tiger_is_the_library_s(name, role):

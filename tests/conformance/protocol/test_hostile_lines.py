@@ -85,7 +85,6 @@ def converse(port):
     return ends
 
 
-@pytest.mark.slow
 @settings(max_examples=10_000, derandomize=True, deadline=None)
 @given(lines, st.integers(0, 4))
 def test_no_line_crashes_the_conversation(line, polite):
