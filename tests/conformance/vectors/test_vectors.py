@@ -23,8 +23,8 @@ ORDERS = [
     Order(*parts) for parts in itertools.product(exact.DECAYS, exact.FORMS, exact.COMPLEMENTS)
 ]  # fmt: skip
 
-SURVIVORS = {"lion": 16, "signum": 17, "tiger": 22}
-"""How many of the known mutants the vectors in float32 may miss."""
+MISSED = 1 / 5
+"""The share of the known mutants that the vectors in float32 may miss."""
 
 
 def test_generating_again_gives_the_same_bytes(tmp_path):
@@ -239,4 +239,4 @@ def test_most_known_bugs_are_caught_by_one_step_or_a_few(rule):
     """Vectors carry no change of hyperparameters, no large tensor and no layout: the suite does what they cannot."""
     mutants = [variant for variant in MUTANTS[rule] if "float32" in variant.dtypes]
     survivors = [m.id for m in mutants if all(verdicts(m, rule, "float32").values())]
-    assert len(survivors) <= SURVIVORS[rule], survivors
+    assert len(survivors) <= MISSED * len(mutants), survivors
