@@ -15,7 +15,7 @@ _reason = why_no_disassembler()
 needs_disassembler = pytest.mark.skipif(_reason is not None, reason=str(_reason))
 
 ARCHITECTURES = ("75", "80", "86", "87", "88", "89", "90", "100", "103", "110", "120", "121")
-OLD_AND_NEW = ("75", "90")
+OLD_AND_NEW = ("75", "80", "103")
 RULES = ("lion", "signum", "tiger")
 MOST_REGISTERS = 80
 """With 256 threads to a block, three blocks still fit on a multiprocessor."""

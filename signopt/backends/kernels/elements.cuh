@@ -190,4 +190,6 @@ __device__ __forceinline__ void update_strided_chunk(Rule &rule, const Tensor &t
     for (long long i = begin + threadIdx.x; i < end; i += THREADS) update_one(rule, element(start, axes, tensor.rank, i), i);
 }
 
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
+// Three blocks to a multiprocessor leave 80 registers to a thread. Without that bound the compiler aims for more blocks, and
+// spills here and there to fit them.
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS, 3)
