@@ -85,7 +85,7 @@ CONTROLS = {
     "rounded": "p[i] = __fadd_rn(__fmul_rn(p[i], a), p[i + 1]);",
     "flushed": 'float x; asm("mul.rn.ftz.f32 %0, %1, %2;" : "=f"(x) : "f"(p[i]), "f"(a)); p[i] = x;',
     "approximate": "p[i] = __fdividef(a, p[i]);",
-    "wide": "float4 x = ((float4 *)p)[i]; x.x += a; ((float4 *)p)[i] = x;",
+    "wide": "float4 x = ((float4 *)p)[i]; x.x += a, x.y += a, x.z += a, x.w += a; ((float4 *)p)[i] = x;",
 }
 
 
