@@ -22,6 +22,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "SIGNOPT_NUM_THREADS")
 LIMIT = "limit: in-place add"
+SPIN = 0.05
+"""Seconds of rest before a timed step: OpenMP's threads spin for a while after theirs, on the next one's processor."""
 
 
 def main() -> None:
@@ -83,6 +85,7 @@ def measure(layout: str, threads: int, rounds: int, only: list[str] | None) -> d
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            time.sleep(SPIN)
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)

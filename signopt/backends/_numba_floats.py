@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["narrowed", "pointer_to", "squares_by_eights", "widened"]
+__all__ = ["narrowed", "pointer_to", "prefetched", "squares_by_eights", "widened"]
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -28,6 +28,21 @@ def pointer_to(typing_context: Any, address: Any, like: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(pointer))
 
     return pointer(types.int64, like), generate
+
+
+@intrinsic
+def prefetched(typing_context: Any, address: Any) -> Any:
+    """Have the cache line at ``address`` fetched, for reading; an address that nothing lies at is ignored."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        place = ir.IntType(8).as_pointer()
+        shape = ir.FunctionType(ir.VoidType(), [place, _I32, _I32, _I32])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place], shape)
+        for_reading, kept_in_all_caches, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
+        builder.call(prefetch, [builder.inttoptr(args[0], place), for_reading, kept_in_all_caches, data])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
 
 
 @intrinsic

@@ -11,9 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray, njit
 
-from signopt.backends._numba_floats import narrowed, pointer_to, squares_by_eights, widened
+from signopt.backends._numba_floats import narrowed, pointer_to, prefetched, squares_by_eights, widened
 
 __all__ = ["Family", "Looked", "Scalars", "TigerTensors", "lion", "signum", "tiger", "tiger_look"]
+
+AHEAD, LINE = 4096, 64
+"""How far before its use memory is fetched, and the least that is fetched of it, in bytes."""
+
+PIECE = 1024
+"""Elements of p that are looked at before the same ones of g."""
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
 _inlined = njit(nogil=True, cache=True, error_model="numpy", inline="always")
@@ -134,11 +140,13 @@ def _tiger(family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tenso
 def tiger_look(family: Any, start: Any, stop: Any, looked: Any) -> None:
     """Look at chunks ``start`` to ``stop`` of the tensors too large to be looked at when they are updated."""
     for chunk in range(start, stop):
-        t, first, last = looked.tensors[chunk], looked.firsts[chunk], looked.lasts[chunk]
+        t, first, size = looked.tensors[chunk], looked.firsts[chunk], looked.lasts[chunk] - looked.firsts[chunk]
+        offset, like = first * family.param_like.itemsize, family.param_like
+        p_address, g_address = family.addresses[t, 0] + offset, family.addresses[t, 2] + offset
         if looked.summed[t]:
-            start_address = family.addresses[t, 0] + first * family.param_like.itemsize
-            looked.sums[chunk] = _sum_of_squares(start_address, last - first, family.param_like)
-        looked.broken[chunk] = _has_nan(_array(family.addresses[t, 2], first, last, family.param_like))
+            looked.sums[chunk], looked.broken[chunk] = _look(p_address, g_address, size, like)
+        else:
+            looked.broken[chunk] = _has_nan(_array(g_address, 0, size, like))
 
 
 @_inlined
@@ -211,11 +219,16 @@ def _shrink(family: Any, p: Any, factor: Any, centre: Any) -> None:
 
 @_compiled
 def _sum_of_squares(address: Any, size: Any, like: Any) -> Any:
-    """Σp² in float64 over ``size`` elements at ``address``, in the order of ``np.sum``: halves of halves of it."""
+    """Σp² in float64 over ``size`` elements at ``address``, in the order of ``np.sum``: halves of halves of it.
+
+    Processors see no stream in this order of reading and would wait for memory, so it is asked for beforehand.
+    """
     first = size // 2 // 8 * 8 if size > 128 else 0
     if size - first > 128:
         rest = address + first * like.itemsize
         return _sum_of_squares(address, first, like) + _sum_of_squares(rest, size - first, like)
+    for ahead in range(AHEAD, AHEAD + size * like.itemsize, LINE):
+        prefetched(address + ahead)
     eights = (size - first) // 8 * 8
     left, right = squares_by_eights(address, first, eights, like) if eights else (0.0, 0.0)
     tail = _array(address, first + eights, size, like)
@@ -223,6 +236,18 @@ def _sum_of_squares(address: Any, size: Any, like: Any) -> Any:
         x = np.float64(widened(tail[i]))
         right += x * x
     return left + right
+
+
+@_compiled
+def _look(p_address: Any, g_address: Any, size: Any, like: Any) -> Any:
+    """Σp² in the order of ``np.sum``, and whether g has a NaN; in small pieces, so that both are fetched at once."""
+    if size <= PIECE:
+        return _sum_of_squares(p_address, size, like), _has_nan(_array(g_address, 0, size, like))
+    first = size // 2 // 8 * 8
+    offset = first * like.itemsize
+    left, broken_left = _look(p_address, g_address, first, like)
+    right, broken_right = _look(p_address + offset, g_address + offset, size - first, like)
+    return left + right, broken_left or broken_right
 
 
 @_compiled
