@@ -30,16 +30,21 @@ class Workspace:
     def __init__(self, nbytes: int) -> None:
         self._doubles = np.empty(nbytes // 8, np.float64)
         self._views = {dtype: self._doubles.view(dtype) for dtype in ("float32", "float64", "bool", "int8")}
+        self._prepared_for = (-1, "")
 
     def prepare(self, size: int, compute: str) -> None:
         """Cut the memory for blocks of ``size`` elements of dtype ``compute``."""
+        if self._prepared_for == (size, compute):
+            return
+        self._prepared_for = size, compute
         self._size = size
         self._flat = self._views[compute]
         self.step = self._flat[:size]
         self.scratch = self._flat[size : 2 * size]
         start = size * self._flat.itemsize
         self._above, self._below = (self._views["bool"][start + i * size :][:size] for i in (0, 1))
-        self._signs = self._views["int8"][start:][:size]
+        self._ones_above, self._ones_below = self._above.view(np.int8), self._below.view(np.int8)
+        self._zero = np.zeros((), self._flat.dtype)
 
     def slot(self, index: int) -> Floats:
         """The block at place ``index``; 0 and 1 are ``step`` and ``scratch``."""
@@ -48,7 +53,7 @@ class Workspace:
     def flat(self, array: Floats, index: int) -> Floats:
         """``array`` as a 1-D array of the compute dtype: a view, or else a copy at place ``index``."""
         if array.dtype == self._flat.dtype and array.flags.c_contiguous:
-            return array.reshape(-1)
+            return array if array.ndim == 1 else array.reshape(-1)
         copy = self.slot(index)
         np.copyto(copy.reshape(array.shape), array, casting="unsafe")
         return copy
@@ -70,19 +75,20 @@ class Workspace:
         ``np.sign`` branches on every element, which costs more than all other arithmetic of a rule together.
         """
         ordered = not has_nan(values)
-        np.greater(values, 0.0, self._above)
-        np.less(values, 0.0, self._below)
-        np.subtract(self._above.view(np.int8), self._below.view(np.int8), self._signs)
+        np.greater(values, self._zero, self._above)
+        np.less(values, self._zero, self._below)
+        np.subtract(self._ones_above, self._ones_below, self._ones_above)
         if not ordered:
             np.isnan(values, self._below)
-        np.copyto(self.step, self._signs)
+        np.copyto(self.step, self._ones_above)
         if not ordered:
             np.copyto(self.step, np.nan, where=self._below)
 
 
 def has_nan(values: Floats) -> bool:
-    """Whether any element is NaN; the maximum is NaN then."""
-    return bool(np.isnan(np.maximum.reduce(values, axis=None)))
+    """Whether any element is NaN; the maximum is NaN then, and differs from itself."""
+    largest = np.maximum.reduce(values, axis=None)
+    return bool(largest != largest)
 
 
 def lion(p: Floats, g: Floats, m: Floats, work: Workspace, k: LionCoefficients) -> None:

@@ -18,10 +18,7 @@ from signopt.rules._coefficients import TigerCoefficients
 
 __all__ = ["Look", "update_batch"]
 
-CHUNK = 8192
-"""Elements looked at together. At 8 bytes each their squares fit in the scratch memory of any thread."""
-
-CHUNKS_AT_ONCE = 8
+CHUNKS_AT_ONCE = 2
 
 Chunks: TypeAlias = list[tuple[int, Box | slice]]
 
@@ -37,6 +34,8 @@ class Look:
         Whether this micro-step moves parameters, so that an RMS is wanted.
     block_limit : int
         Elements per block of the pass to come. Rows that fit in one get their RMS there, without a pass of their own.
+    chunk_limit : int
+        Elements looked at together, whose squares in float64 fit in the scratch memory of a thread.
 
     Attributes
     ----------
@@ -44,13 +43,14 @@ class Look:
         Whether any element of the gradient is NaN.
     """
 
-    def __init__(self, cut: Cut, moves: bool, block_limit: int) -> None:
+    def __init__(self, cut: Cut, moves: bool, block_limit: int, chunk_limit: int) -> None:
         self.cut = cut
         self.broken = False
         shape, tensor = cut.p.shape, cut.tensor
         self._rows_fit = tensor.by_row and shape[-1] <= block_limit
         self._sums_wanted = moves and tensor.traits.rms is not None and not self._rows_fit
-        self._bounds = leaves(shape[-1] if tensor.by_row else tensor.size, CHUNK)
+        self._chunk_limit = chunk_limit
+        self._bounds = leaves(shape[-1] if tensor.by_row else tensor.size, chunk_limit)
         rows = math.prod(shape[:-1]) if tensor.by_row else 1
         self._sums = np.empty((rows, len(self._bounds) - 1) if self._sums_wanted else 0)
 
@@ -63,7 +63,7 @@ class Look:
     def _chunks(self) -> Iterator[Box | slice]:
         shape = self.cut.p.shape
         if not self._sums_wanted:
-            return boxes(shape, CHUNK)
+            return boxes(shape, self._chunk_limit)
         if self.cut.tensor.by_row or self.cut.dense:
             return row_boxes(shape, self._bounds)
         return (slice(first, last) for first, last in pairwise(self._bounds.tolist()))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+import numpy as np
+
 __all__ = ["MAX_THREADS", "default_threads", "for_each", "on_threads"]
 
 MAX_THREADS = 8
@@ -53,7 +55,10 @@ def on_threads(work: Callable[[int], None], threads: int) -> None:
 
 
 def for_each(tasks: Iterable[Task], work: Callable[[Task, int], None], threads: int) -> None:
-    """Call ``work(task, thread)`` for every task, each thread taking the next task when it has done its last."""
+    """Call ``work(task, thread)`` for every task, each thread taking the next task when it has done its last.
+
+    NumPy's floating-point warnings are off meanwhile.
+    """
     remaining = iter(tasks)
     lock = threading.Lock()
 
@@ -65,7 +70,7 @@ def for_each(tasks: Iterable[Task], work: Callable[[Task, int], None], threads: 
                 return
             work(task, thread)
 
-    on_threads(take_and_work, threads)
+    on_threads(np.errstate(all="ignore")(take_and_work), threads)
 
 
 def _new_pool() -> None:
