@@ -122,7 +122,7 @@ def sharing_memory(
 ) -> type[Backend]:
     """``backend`` for torch tensors, which it sees through ``view``; its work is queued on ``stream()``."""
 
-    class Sharing:
+    class Sharing(Backend):
         name: ClassVar[str] = backend.name
 
         def __init__(

@@ -383,5 +383,63 @@ def test_a_gradient_in_the_memory_of_a_parameter_is_refused():
     both = cupy.ones(8, dtype=cupy.float32)
     opt = signopt.Lion([both[:4]])
     opt.step([both[4:]])
-    with pytest.raises(ValueError, match="overlap in memory"):
-        opt.step([both[2:6]])
+    assert_step_changes_nothing(opt, [both[2:6]], ValueError, "overlap in memory")
+
+
+def test_a_backwards_gradient_in_the_memory_of_a_parameter_is_refused():
+    """It begins at its highest address: seen after gradients that run forwards, and after some that run backwards."""
+    import cupy
+
+    both = cupy.ones(16, dtype=cupy.float32)
+    opt = signopt.Lion([both[4:8]])
+    for apart in (both[8:12], both[11:7:-1], both[3::-1]):
+        opt.step([apart])
+        for overlapping in (both[10:6:-1], both[4:0:-1]):
+            assert_step_changes_nothing(opt, [overlapping], ValueError, "overlap in memory")
+
+
+def test_gradients_between_the_elements_of_a_parameter():
+    import cupy
+
+    both = cupy.ones(16, dtype=cupy.float32)
+    opt, reference = signopt.Lion([both[::2]]), alongside("lion", [both[::2]])
+    for _ in range(2):
+        opt.step([both[1::2]])
+        reference.step([np.ones(8, np.float32)])
+    assert_equal_state(opt, reference)
+    assert_same_bits(both[1::2].get(), np.ones(8, np.float32))
+
+
+@pytest.mark.parametrize("view", [lambda grad: grad, lambda grad: grad.T.copy().T])
+def test_new_gradients_are_recognised_without_a_look_at_each(view, monkeypatch):
+    params, grads = arrays([(4, 3)] * 20)
+    opt = signopt.Lion(params)
+    opt.step([view(grad) for grad in grads])
+
+    def looked(*_):
+        raise AssertionError("looked at each gradient")
+
+    monkeypatch.setattr(opt, "_check_grads", looked)
+    opt.step([view(grad) for grad in grads])
+    opt.step([view(grad.copy()) for grad in grads])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "match"),
+    [
+        (lambda grad: None, TypeError, "'13'.* is None"),
+        (lambda grad: grad.get(), TypeError, "'13'.* one array library"),
+        (lambda grad: grad.astype("float64"), TypeError, "'13'.* float64"),
+        (lambda grad: grad.view("int32"), TypeError, "'13'.* int32"),
+        (lambda grad: grad[:, :2], ValueError, r"'13'.* \(4, 2\)"),
+        (lambda grad: grad.reshape(3, 4), ValueError, r"'13'.* \(3, 4\)"),
+        (lambda grad: grad[None], ValueError, r"'13'.* \(1, 4, 3\)"),
+    ],
+)
+def test_one_unfit_gradient_among_many(spoil, error, match):
+    params, grads = arrays([(4, 3)] * 20)
+    opt = signopt.Lion(params)
+    opt.step(grads)
+    fresh = [grad.copy() for grad in grads]
+    fresh[13] = spoil(fresh[13])
+    assert_step_changes_nothing(opt, fresh, error, match)
