@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_numpy_array, is_torch_array
+from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_torch_array
 
 from signopt._namespace import Array, namespace_of
 
@@ -20,7 +20,12 @@ def _is_strict_array(array: Array) -> bool:
     return is_array_api_strict_namespace(namespace_of(array))
 
 
-_ASSIGNABLE = (is_numpy_array, is_cupy_array, is_torch_array, _is_strict_array)
+def _is_numpy_array(array: Array) -> bool:
+    """Whether it is an array, and not one of NumPy's scalars, which cannot be assigned to."""
+    return isinstance(array, np.ndarray)
+
+
+_ASSIGNABLE = (_is_numpy_array, is_cupy_array, is_torch_array, _is_strict_array)
 
 
 def check_writable(array: Array, name: str, pure: str) -> None:
