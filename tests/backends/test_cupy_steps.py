@@ -346,6 +346,18 @@ def test_arrays_on_the_second_device(host_device):
     assert_equal_state(opt, reference)
 
 
+def test_tiger_reads_no_whole_parameter_to_see_that_it_will_move(host_device):
+    import cupy
+
+    params, _ = arrays([(40, 30)] * 2)
+    host_device.reset_log()
+    signopt.Tiger({"kernel": params[0], "embeddings": params[1]})
+    assert not any("any" in launch.name or "all" in launch.name for launch in host_device.launches)
+    params[1][7] = 0
+    with pytest.warns(UserWarning, match=r"'kernel' \(whole\), 'embeddings' \(1 of its rows\)"):
+        signopt.Tiger({"kernel": cupy.zeros_like(params[0]), "embeddings": params[1]})
+
+
 def test_which_backend_serves_cupy_arrays():
     params, _ = arrays([(3,)])
     assert signopt.Lion(params).backend == "cupy"
