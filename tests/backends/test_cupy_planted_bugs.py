@@ -52,6 +52,12 @@ BUGS = {
     "stride of a loop too long": ("elements.cuh", "for (; i < end; i += THREADS)", "for (; i < end; i += 2 * THREADS)"),
     "truncated to half": ("elements.cuh", ': "f"(x));', ': "f"(__uint_as_float(__float_as_uint(x) & 0xffffe000)));'),
     "bfloat16 ties away from zero": ("elements.cuh", "bits + 0x7fff + (bits >> 16 & 1)", "bits + 0x8000"),
+    "float64 rounded to float on its way to bfloat16": ("elements.cuh", "__uint_as_float(toward_zero | 1)", "near"),
+    "float64 rounded to float on its way to half": (
+        "elements.cuh",
+        'asm("cvt.rn.f16.f64 %0, %1;" : "=h"(to.bits) : "d"(x));',
+        "narrow(__double2float_rn(x), to);",
+    ),
     "bfloat16 NaN becomes Inf": (
         "elements.cuh",
         "x == x ? (unsigned short)((bits",
@@ -104,6 +110,11 @@ def tiger():
             bits.assert_rule("tiger", tensors, coefficients, roles)
 
 
+def rounding():
+    for narrow in ("float16", "bfloat16"):
+        bits.test_storage_is_rounded_once("float64", narrow)
+
+
 def rows():
     bits.test_fifty_tiger_micro_steps("float32", "float32")
 
@@ -112,7 +123,7 @@ CHECKS = {
     "lion.cu": (lion,),
     "signum.cu": (signum,),
     "tiger.cu": (tiger, rows),
-    "elements.cuh": (lion, signum, bfloat16),
+    "elements.cuh": (lion, signum, bfloat16, rounding),
 }
 
 
@@ -158,7 +169,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
     assert fails(lion)
 
 
-@pytest.mark.parametrize("check", [lion, signum, bfloat16, tiger, rows])
+@pytest.mark.parametrize("check", [lion, signum, bfloat16, rounding, tiger, rows])
 def test_the_kernels_as_they_are_pass(check, fresh_modules):
     check()
 
