@@ -11,11 +11,10 @@ import numpy as np
 
 from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._base import Backend
-from signopt.backends._cuda_compile import load_function
+from signopt.backends._cuda_compile import THREADS, load_function
 from signopt.backends._cuda_grads import GradientTable
 from signopt.backends._cuda_sight import Layout, Sight, Watch
 from signopt.backends._cuda_tables import (
-    THREADS,
     ElementTable,
     ReductionTable,
     Slot,
@@ -131,9 +130,9 @@ def _launch(launches: Sequence[Launch]) -> None:
             launch.function((launch.blocks,), (THREADS,), launch.arguments)
         except RuntimeError as error:
             state = f"already updated: {', '.join(written)}" if written else "nothing was updated"
-            raise RuntimeError(f"launching {launch.name} on {launch.dtypes} arrays failed, {state}: {error}") from error
+            raise RuntimeError(f"launching {launch.name} on {launch.arrays} failed, {state}: {error}") from error
         if launch.writes:
-            written.append(f"{launch.dtypes} arrays")
+            written.append(launch.arrays)
 
 
 def _explain_memory(error: Exception) -> None:
@@ -148,7 +147,7 @@ class Launch(NamedTuple):
     """A kernel launch, ready to go; ``writes`` if it changes parameters or momenta."""
 
     name: str
-    dtypes: str
+    arrays: str
     function: Any
     blocks: int
     arguments: tuple[Any, ...]
@@ -208,7 +207,8 @@ class _Group:
             name = f"{kernel}_strided" if self._strided and not folds else kernel
             self._functions[kernel] = load_function(rule, name, *self._dtypes, self._device)
         writes = kernel == f"signopt_{rule}"
-        return Launch(kernel, self._dtypes[0], self._functions[kernel], blocks, arguments, writes)
+        arrays = f"{'strided ' if self._strided else ''}{self._dtypes[0]} arrays"
+        return Launch(kernel, arrays, self._functions[kernel], blocks, arguments, writes)
 
 
 def _pointer(array: Any) -> int:

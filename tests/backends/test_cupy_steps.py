@@ -295,6 +295,32 @@ def test_a_launch_that_fails_leaves_everything_as_it_was(rule, kernel, host_devi
     assert_equal_state(opt, reference)
 
 
+def test_a_later_launch_that_fails_says_what_was_updated(host_device):
+    """Arrays that are not contiguous have a launch of their own, which comes second here."""
+    params, grads = arrays([(30,), (5, 6)])
+    params[1] = params[1].T
+    opt, reference = signopt.Lion(params), alongside("lion", params[:1])
+    host_device.fail_launches_of = "signopt_lion_strided"
+    with pytest.raises(RuntimeError, match="lion on strided float32 arrays failed, already updated: float32 arrays:"):
+        opt.step([grads[0], grads[1].T])
+    host_device.errors.clear()
+    reference.step([grads[0].get()])
+    assert_same_bits(params[0].get(), reference.params["0"])
+    assert opt.step_count == 0
+
+
+@pytest.mark.parametrize(("rule", "kernels"), [("lion", 1), ("signum", 1), ("tiger", 3)])
+def test_a_device_with_too_few_registers_for_the_last_kernel(rule, kernels, monkeypatch):
+    import cupy
+
+    narrow, narrow_grads = arrays([(30,)], "float16")
+    wide, wide_grads = arrays([(30,)], "float32")
+    opt = OPTIMIZERS[rule](narrow + wide)
+    limits = iter([1024] * (2 * kernels - 1) + [128])
+    monkeypatch.setattr(cupy.cuda.driver, "funcGetAttribute", lambda attribute, function: next(limits))
+    assert_step_changes_nothing(opt, narrow_grads + wide_grads, RuntimeError, "needs 256 threads to a block.* 128")
+
+
 def test_a_kernel_that_does_not_compile(monkeypatch):
     from signopt.backends import _cuda_compile
 
