@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.backends.cupy_cases import COEFFICIENTS, DTYPE_PAIRS, Case, cases, expected, tiger_coefficients, triple
+from tests.backends.cupy_cases import COEFFICIENTS, DTYPE_PAIRS, cases, expected, tiger_coefficients, triple
 from tests.backends.cupy_device import DEVICE, host_device, needs_cupy, skip_without
 from tests.bits import assert_same_bits
 
@@ -74,29 +73,6 @@ def exact_squares(case):
     param, grad, momentum = case.buffers
     numbers = np.random.default_rng(case.size).integers(-8, 9, param.shape).astype(param.dtype)
     return type(case)((numbers, grad, momentum), case.size, case.offsets)
-
-
-@pytest.mark.parametrize("narrow", ["float16", "bfloat16"])
-@pytest.mark.parametrize("wide", ["float32", "float64"])
-def test_storage_is_rounded_once(wide, narrow):
-    """Between any two neighbours of the narrow type: to the lower one below the middle, in the middle to the even one.
-
-    With β = 0 the momentum becomes the gradient, rounded.
-    """
-    from signopt.rules._coefficients import SignumCoefficients
-
-    dtype = np.dtype(getattr(ml_dtypes, narrow, narrow))
-    lower = np.arange(np.array(np.inf, dtype).view(np.uint16), dtype=np.uint16)
-    upper = lower + np.uint16(1)
-    with np.errstate(over="ignore"):
-        values = lower.view(dtype).astype(np.float64), upper.view(dtype).astype(np.float64)
-    values[1][-1] = 2 * values[0][-1] - values[0][-2]
-    middle = ((values[0] + values[1]) / 2).astype(wide)
-    grads = np.concatenate([np.nextafter(middle, 0, dtype=wide), middle, np.nextafter(middle, np.inf, dtype=wide)])
-    right = np.concatenate([lower, np.where(lower & 1, upper, lower), upper]).view(dtype)
-    case = Case((np.zeros(len(grads), wide), grads, np.zeros(len(grads), dtype)), len(grads), (0, 0, 0))
-    coefficients = SignumCoefficients.of(lr=0.0, beta=0.0, weight_decay=0.0)
-    assert_same_bits(step("signum", [case], coefficients)[0][1], right)
 
 
 @pytest.mark.parametrize("order", ORDERS[1:])

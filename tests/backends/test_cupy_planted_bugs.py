@@ -9,6 +9,7 @@ import pytest
 from tests.backends import test_cupy_bits as bits
 from tests.backends.cupy_cases import COEFFICIENTS, cases, tiger_coefficients
 from tests.backends.cupy_device import needs_cupy
+from tests.backends.test_storage import test_momentum_is_rounded_once as check_rounding
 
 pytestmark = needs_cupy
 
@@ -112,7 +113,7 @@ def tiger():
 
 def rounding():
     for narrow in ("float16", "bfloat16"):
-        bits.test_storage_is_rounded_once("float64", narrow)
+        check_rounding("float64", narrow, "cupy")
 
 
 def rows():
