@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_numpy_array, is_torch_array
+from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_torch_array
 
 from signopt._namespace import Array, namespace_of
 
-__all__ = ["CudaAllocations", "check_disjoint", "check_writable"]
+__all__ = ["check_disjoint", "check_writable"]
 
 Footprint: TypeAlias = np.ndarray[Any, Any]
 
@@ -20,7 +20,12 @@ def _is_strict_array(array: Array) -> bool:
     return is_array_api_strict_namespace(namespace_of(array))
 
 
-_ASSIGNABLE = (is_numpy_array, is_cupy_array, is_torch_array, _is_strict_array)
+def _is_numpy_array(array: Array) -> bool:
+    """Whether it is an array, and not one of NumPy's scalars, which cannot be assigned to."""
+    return isinstance(array, np.ndarray)
+
+
+_ASSIGNABLE = (_is_numpy_array, is_cupy_array, is_torch_array, _is_strict_array)
 
 
 def check_writable(array: Array, name: str, pure: str) -> None:
@@ -83,25 +88,6 @@ def _overlaps_itself(array: Footprint) -> bool:
             return array.size > 0
         span = stride * (length - 1) + span
     return False
-
-
-class CudaAllocations:
-    """The CUDA allocations that hold some CuPy arrays: a quick way to see that other arrays lie elsewhere."""
-
-    def __init__(self, arrays: Sequence[Array]) -> None:
-        self._known = all(map(is_cupy_array, arrays))
-        blocks = sorted({(array.data.mem.ptr, array.data.mem.size) for array in arrays}) if self._known else []
-        self._starts = np.array([*(start for start, _ in blocks), np.iinfo(np.uint64).max], dtype=np.uint64)
-        self._ends = np.array([start + size for start, size in blocks], dtype=np.uint64)
-
-    def are_apart_from(self, arrays: Sequence[Array]) -> bool:
-        """True if no allocation of ``arrays`` (CuPy arrays, if these are) is among them; False if that is unknown."""
-        if not self._known:
-            return False
-        blocks = [array.data.mem for array in arrays]
-        starts = np.array([block.ptr for block in blocks], dtype=np.uint64)
-        ends = starts + np.array([block.size for block in blocks], dtype=np.uint64)
-        return bool((self._starts[np.searchsorted(self._ends, starts, side="right")] >= ends).all())
 
 
 def check_disjoint(written: Mapping[str, Array], read: Mapping[str, Array]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Sequence
-from typing import Any
 
 from signopt._namespace import Array
 
@@ -20,18 +20,15 @@ class SameArrays:
     """
 
     def __init__(self) -> None:
-        self._ids: list[int] | None = None
-        self._watched: list[weakref.ref[Array]] = []
+        self._watched: list[weakref.ref[Array]] | None = None
 
     def are(self, arrays: Sequence[Array]) -> bool:
         """Whether ``arrays`` are the remembered objects, in their order."""
-        return self._ids == [*map(id, arrays)]
+        watched = self._watched
+        if watched is None or len(watched) != len(arrays):
+            return False
+        return all(map(operator.is_, map(operator.call, watched), arrays))
 
     def remember(self, arrays: Sequence[Array]) -> None:
         """Remember ``arrays`` in place of what was remembered before."""
-        self._watched = [weakref.ref(array, self._forget) for array in arrays]
-        self._ids = [*map(id, arrays)]
-
-    def _forget(self, _: Any) -> None:
-        """An array is gone, and its id may be given to another."""
-        self._ids = None
+        self._watched = [*map(weakref.ref, arrays)]

@@ -18,6 +18,7 @@ __all__ = [
     "float64_or_widest",
     "namespace_of",
     "sign",
+    "storable",
 ]
 
 Array: TypeAlias = Any
@@ -59,7 +60,25 @@ def compute_dtype_name(name: str) -> str:
 
 def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
     """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself where it already has that dtype."""
-    return array if array.dtype == dtype else xp.astype(array, dtype)
+    if array.dtype == dtype:
+        return array
+    return xp.astype(storable(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
+
+
+def storable(values: Any, dtype: Any) -> Any:
+    """What NumPy's conversion to ``dtype`` rounds once: float64 on its way to bfloat16 as float32, all else as it is.
+
+    That conversion goes through float32 and so rounds twice, which is wrong where the first rounding lands in the
+    middle between two bfloat16 numbers. A float32 that had to be rounded is therefore taken to be, of the two around
+    the number, the one whose last bit is set: it is on the right side of every middle.
+    """
+    if values.dtype != np.float64 or np.dtype(dtype).name != "bfloat16":
+        return values
+    with np.errstate(over="ignore"):
+        near = values.astype(np.float32)
+    bits, wide = near.view(np.uint32), near.astype(np.float64)
+    odd = (bits - (abs(wide) > abs(values))) | 1
+    return np.where(wide == values, bits, odd).astype(np.uint32).view(np.float32)
 
 
 def float64_or_widest(xp: Namespace) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
-from signopt._arrays import CudaAllocations, check_disjoint, check_writable
+from signopt._arrays import check_disjoint, check_writable
 from signopt._hyperparameters import Schedule
 from signopt._identity import SameArrays
 from signopt._namespace import Array, cast, dtype_name, namespace_of
@@ -76,7 +76,6 @@ class Optimizer(ABC):
         self._momentum = {name: _zeros(param, momentum_dtype, name) for name, param in self._params.items()}
         self._steps = 0
         self._checked = SameArrays()
-        self._allocations = CudaAllocations([*self._params.values(), *self._momentum.values()])
         self._backend = self._bind(backend)
 
     @property
@@ -116,7 +115,7 @@ class Optimizer(ABC):
             For a missing or extra gradient, another shape or device, or one that overlaps an array to be written.
         """
         ordered = self._ordered(grads)
-        if not self._checked.are(ordered):
+        if not (self._checked.are(ordered) or self._backend.recognises(ordered)):
             ordered = self._check_grads(ordered)
         self._update(self._backend, ordered)
         self._steps += 1
@@ -200,8 +199,7 @@ class Optimizer(ABC):
                 for name, grad in zip(self._params, given, strict=True)
             ]
             self._check_partners(grads)
-        if not self._allocations.are_apart_from(grads):
-            self._check_memory(grads)
+        self._check_memory(grads)
         if all(map(operator.is_, grads, given)):
             self._checked.remember(grads)
         return grads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from signopt._namespace import Array
 from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
@@ -24,6 +24,10 @@ class Backend(Protocol):
     def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
         """Bind to the arrays that will be written; ``roles`` are Tiger's, one per parameter."""
         ...
+
+    def recognises(self, grads: Sequence[Any]) -> bool:
+        """A quick yes, or unknown, to whether ``grads`` would pass the optimizer's checks, which then are not made."""
+        return False
 
     def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
         """One step of :func:`signopt.lion` on every parameter."""

@@ -11,7 +11,13 @@ import os
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["architecture_of", "compile_kernels", "load_function"]
+__all__ = ["THREADS", "architecture_of", "compile_kernels", "load_function"]
+
+THREADS = 256
+"""Threads of a block, in all kernels."""
+
+MAX_THREADS_PER_BLOCK = 0
+"""CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK."""
 
 _C_TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bfloat16": "bfloat16"}
 
@@ -51,8 +57,23 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
 
 
 def load_function(rule: str, kernel: str, param_dtype: str, momentum_dtype: str, device: int) -> Any:
-    """The function ``kernel``, compiled for and loaded on CUDA device ``device``."""
-    return _load_module(rule, param_dtype, momentum_dtype, device).get_function(kernel)
+    """The function ``kernel``, compiled for CUDA device ``device``, loaded on it and fit to be launched there.
+
+    CUDA may put off loading the code of a function until something asks for it. Asking for its limits does, so that
+    what can go wrong in loading does so here and not between the launches of a step.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be compiled or loaded, or the device does not have the registers for a block of it.
+    """
+    import cupy
+
+    function = _load_module(rule, param_dtype, momentum_dtype, device).get_function(kernel)
+    most = cupy.cuda.driver.funcGetAttribute(MAX_THREADS_PER_BLOCK, function.ptr)
+    if most < THREADS:
+        raise RuntimeError(f"{kernel} needs {THREADS} threads to a block, and device {device} allows it {most}")
+    return function
 
 
 @functools.cache

@@ -29,7 +29,7 @@ class GradientTable:
 
     def __init__(self, device: int) -> None:
         self._device = device
-        self._addresses: list[int] | None = None
+        self._addresses: np.ndarray[Any, Any] | None = None
         self._table: Any = None
         self._captured: list[Any] = []
         self._staging: list[_Staging] = []
@@ -39,7 +39,7 @@ class GradientTable:
         """Address of the table on the device."""
         return int(self._table.data.ptr)
 
-    def point_to(self, addresses: list[int]) -> None:
+    def point_to(self, addresses: np.ndarray[Any, Any]) -> None:
         """Make the table hold ``addresses``, in the order of the current stream.
 
         Raises
@@ -47,7 +47,7 @@ class GradientTable:
         RuntimeError
             If they have changed while the current stream is capturing.
         """
-        if addresses == self._addresses:
+        if self._addresses is not None and np.array_equal(addresses, self._addresses):
             return
         import cupy
 
@@ -60,7 +60,7 @@ class GradientTable:
         if self._table is None:
             self._table = cupy.empty(len(addresses), dtype=np.uint64)
         self._addresses = None
-        self._upload(np.array(addresses, dtype=np.uint64), stream)
+        self._upload(addresses, stream)
         self._addresses = addresses
 
     def about_to_launch(self) -> None:
@@ -76,7 +76,7 @@ class GradientTable:
         if self._is_captured():
             self._table = cupy.empty(len(addresses), dtype=np.uint64)
         staging = self._free_staging(addresses.nbytes)
-        np.frombuffer(staging.memory, dtype=np.uint64, count=len(addresses))[:] = addresses
+        np.frombuffer(staging.memory, dtype=addresses.dtype, count=len(addresses))[:] = addresses
         cupy.cuda.runtime.memcpyAsync(self.pointer, staging.memory.ptr, addresses.nbytes, HOST_TO_DEVICE, stream.ptr)
         staging.copied.record(stream)
 

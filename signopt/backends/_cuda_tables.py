@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from signopt._namespace import Array, dtype_name
+from signopt.backends._cuda_compile import THREADS
 from signopt.roles import RoleTraits
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "tiger_table",
 ]
 
-THREADS = 256
 PACKS_PER_THREAD = 4
 PACKS_PER_LANE = 16
 MOST_LANES = 16384

@@ -41,8 +41,8 @@ def adopt(array: Any, label: str, *, written: bool = False) -> Any:
         If it is read-only and ``written``.
     TypeError
         If its memory is neither the CPU's nor a CUDA device's.
-    ModuleNotFoundError
-        If it is on a CUDA device and CuPy is not installed.
+    ModuleNotFoundError, RuntimeError
+        If it is on a CUDA device and CuPy is not installed, or finds no device.
     """
     if _is_known(array):
         return array
@@ -78,6 +78,8 @@ def _cupy(label: str) -> Any:
         raise ModuleNotFoundError(f"{label} is in CUDA memory, which needs CuPy: pip install 'signopt[cupy]'")
     import cupy
 
+    if not cupy.cuda.is_available():
+        raise RuntimeError(f"{label} is in CUDA memory, but CuPy finds no CUDA device, or no driver for it")
     return cupy
 
 
@@ -122,7 +124,7 @@ def sharing_memory(
 ) -> type[Backend]:
     """``backend`` for torch tensors, which it sees through ``view``; its work is queued on ``stream()``."""
 
-    class Sharing:
+    class Sharing(Backend):
         name: ClassVar[str] = backend.name
 
         def __init__(

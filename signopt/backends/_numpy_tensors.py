@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from signopt._namespace import compute_dtype_name, dtype_name
+from signopt._namespace import compute_dtype_name, dtype_name, storable
 from signopt.backends._layout import Box, boxes, dense_axes, memory_axes
 from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.roles import RoleTraits
@@ -106,7 +106,7 @@ class Block:
 
 def _put_back(old: Floats, new: Floats) -> None:
     if not np.may_share_memory(old, new):
-        old[...] = new.reshape(old.shape)
+        old[...] = storable(new, old.dtype).reshape(old.shape)
 
 
 class Group:
@@ -151,6 +151,9 @@ class Batch:
         self._store(m, self.group.momenta, positions)
 
     def _store(self, values: Floats, targets: Sequence[Floats], positions: Iterable[int] | None) -> None:
+        is_double = self.compute == "float64"
         for position in range(len(targets)) if positions is None else positions:
             target, part = targets[position], values[self.group.spans[position]]
+            if is_double:
+                part = storable(part, target.dtype)
             target[...] = part if target.ndim == 1 else part.reshape(target.shape)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from signopt._identity import SameArrays
 from signopt._namespace import Array, compute_dtype_name
-from signopt.backends._cuda_compile import load_function
+from signopt.backends._base import Backend
+from signopt.backends._cuda_compile import THREADS, load_function
 from signopt.backends._cuda_grads import GradientTable
+from signopt.backends._cuda_sight import Layout, Sight, Watch
 from signopt.backends._cuda_tables import (
-    THREADS,
     ElementTable,
     ReductionTable,
     Slot,
@@ -31,8 +31,11 @@ __all__ = ["CupyBackend"]
 OUT_OF_MEMORY = 2
 """cudaErrorMemoryAllocation."""
 
+Unusual: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
+"""The gradients that are not contiguous, by their place among all, and their strides."""
 
-class CupyBackend:
+
+class CupyBackend(Backend):
     """Updates CuPy arrays in place, with the bits of the rule.
 
     One launch serves all tensors that share their storage dtypes (Tiger takes three); tensors that are not contiguous
@@ -57,10 +60,14 @@ class CupyBackend:
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]
         self._device = self._params[0].device
         self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
-        self._same = SameArrays()
+        self._watch = Watch(params, momenta)
+        self._adopted: Sight | None = None
         self._grads = GradientTable(self._device.id)
-        self._plans: dict[tuple[tuple[int, tuple[int, ...]], ...], list[_Group]] = {}
+        self._plans: dict[Unusual, list[_Group]] = {}
         self._groups: list[_Group] = []
+
+    def recognises(self, grads: Sequence[Any]) -> bool:
+        return self._watch.recognises(grads)
 
     def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
         k = coefficients
@@ -92,15 +99,19 @@ class CupyBackend:
 
     def _adopt(self, grads: Sequence[Array]) -> None:
         """Make the tables on the device those of ``grads``."""
-        if self._same.are(grads):
+        sight = self._watch.look_at(grads)
+        if sight is self._adopted:
             return
-        strides = [grad.strides for grad in grads]
-        layout = tuple((i, own) for i, own in enumerate(strides) if own != self._plain_strides[i])
-        if layout not in self._plans:
-            self._plans[layout] = self._grouped(grads)
-        self._grads.point_to([grad.data.ptr for grad in grads])
-        self._groups = self._plans[layout]
-        self._same.remember(grads)
+        unusual = self._unusual(sight.layout)
+        if unusual not in self._plans:
+            self._plans[unusual] = self._grouped(grads)
+        self._grads.point_to(sight.addresses)
+        self._groups, self._adopted = self._plans[unusual], sight
+
+    def _unusual(self, layout: Layout) -> Unusual:
+        if layout == self._plain_strides:
+            return ()
+        return tuple((i, own) for i, own in enumerate(layout) if own != self._plain_strides[i])
 
     def _grouped(self, grads: Sequence[Array]) -> list[_Group]:
         groups: dict[tuple[str, str, bool], list[Slot]] = defaultdict(list)
@@ -119,9 +130,9 @@ def _launch(launches: Sequence[Launch]) -> None:
             launch.function((launch.blocks,), (THREADS,), launch.arguments)
         except RuntimeError as error:
             state = f"already updated: {', '.join(written)}" if written else "nothing was updated"
-            raise RuntimeError(f"launching {launch.name} on {launch.dtypes} arrays failed, {state}: {error}") from error
+            raise RuntimeError(f"launching {launch.name} on {launch.arrays} failed, {state}: {error}") from error
         if launch.writes:
-            written.append(f"{launch.dtypes} arrays")
+            written.append(launch.arrays)
 
 
 def _explain_memory(error: Exception) -> None:
@@ -136,7 +147,7 @@ class Launch(NamedTuple):
     """A kernel launch, ready to go; ``writes`` if it changes parameters or momenta."""
 
     name: str
-    dtypes: str
+    arrays: str
     function: Any
     blocks: int
     arguments: tuple[Any, ...]
@@ -196,7 +207,8 @@ class _Group:
             name = f"{kernel}_strided" if self._strided and not folds else kernel
             self._functions[kernel] = load_function(rule, name, *self._dtypes, self._device)
         writes = kernel == f"signopt_{rule}"
-        return Launch(kernel, self._dtypes[0], self._functions[kernel], blocks, arguments, writes)
+        arrays = f"{'strided ' if self._strided else ''}{self._dtypes[0]} arrays"
+        return Launch(kernel, arrays, self._functions[kernel], blocks, arguments, writes)
 
 
 def _pointer(array: Any) -> int:

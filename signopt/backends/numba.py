@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from signopt._namespace import Array, dtype_name
 from signopt.backends import _numba_kernels as kernels
+from signopt.backends._base import Backend
 from signopt.backends._numba_families import TensorTable, is_addressable, is_compiled
 from signopt.backends._numba_tiger import TigerTable
 from signopt.backends._threads import default_threads
@@ -21,7 +22,7 @@ WORTH_A_THREAD = 1 << 17
 """Elements per thread under which handing work over costs more than it saves."""
 
 
-class NumbaBackend:
+class NumbaBackend(Backend):
     """Compiled loops with the bits of the rule.
 
     Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, are served by

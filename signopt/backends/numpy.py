@@ -15,6 +15,7 @@ import numpy as np
 
 from signopt._namespace import Array
 from signopt.backends import _numpy_blocks as kernels
+from signopt.backends._base import Backend
 from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, Group, Tensor
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
@@ -39,7 +40,7 @@ Kernel: TypeAlias = Callable[[Floats, Floats, Floats, Workspace, Any], None]
 Task = TypeVar("Task")
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """Blocked NumPy with the bits of the rule.
 
     Parameters

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from signopt._namespace import Array
+from signopt.backends._base import Backend
 from signopt.roles import traits_of
 from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
 from signopt.rules.lion import apply_lion
@@ -15,7 +16,7 @@ from signopt.rules.tiger import apply_tiger
 __all__ = ["PortableBackend"]
 
 
-class PortableBackend:
+class PortableBackend(Backend):
     """Runs on every namespace whose arrays can be assigned to, at the price of temporaries of full size."""
 
     name: ClassVar[str] = "portable"

@@ -28,6 +28,7 @@ DTYPE_PAIRS = (
     ("bfloat16", "float32"),
     ("float32", "bfloat16"),
     ("float64", "float16"),
+    ("float64", "float32"),
 )
 """Storage of parameter (and gradient) and of momentum."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.cupy_on_cpu import HostDevice, install, why_not
 
-__all__ = ["DEVICE", "host_device", "needs_cupy", "on_gpu"]
+__all__ = ["DEVICE", "host_device", "needs_cupy", "on_gpu", "skip_without"]
 
 
 @functools.cache
@@ -27,6 +28,14 @@ def on_gpu() -> bool:
 _REASON = None if on_gpu() else why_not()
 needs_cupy = pytest.mark.skipif(_REASON is not None, reason=str(_REASON))
 DEVICE: HostDevice | None = None if on_gpu() or _REASON else install()
+
+
+def skip_without(dtype: Any) -> None:
+    """Skip the test where this CuPy has no ``dtype``, a NumPy dtype or its name."""
+    import cupy
+
+    if "bfloat16" in str(dtype) and int(cupy.__version__.split(".")[0]) < 14:
+        pytest.skip("CuPy has bfloat16 since version 14")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.backends.cupy_cases import COEFFICIENTS, DTYPE_PAIRS, cases, expected, tiger_coefficients, triple
-from tests.backends.cupy_device import DEVICE, host_device, needs_cupy
+from tests.backends.cupy_device import DEVICE, host_device, needs_cupy, skip_without
 from tests.bits import assert_same_bits
 
 pytestmark = needs_cupy
@@ -24,6 +24,8 @@ def step(rule, tensors, coefficients, roles=None):
 
     from signopt.backends.cupy import CupyBackend
 
+    for array in tensors[0].buffers:
+        skip_without(array.dtype)
     buffers = [tuple(map(cupy.asarray, case.buffers)) for case in tensors]
     params, grads, momenta = zip(*(case.views(own) for case, own in zip(tensors, buffers, strict=True)), strict=True)
     getattr(CupyBackend(params, momenta, roles), rule)(grads, coefficients)
@@ -115,6 +117,7 @@ def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
 
     from signopt.backends.cupy import CupyBackend
 
+    skip_without(param_dtype + momentum_dtype)
     roles = ["matrix", "embedding", "bias", "scale", "embedding", "matrix", "embedding"]
     sizes = [(37, 12), (9, 7), (65,), (129,), (3, 300), (), ()]
     param_type, momentum_type = (triple(1, param_dtype, momentum_dtype, 0)[which].dtype for which in (0, 2))

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from tests.backends.cupy_cases import DTYPE_PAIRS
-from tests.backends.cupy_device import needs_cupy
+from tests.backends.cupy_device import host_device, needs_cupy
 from tests.cupy_on_cpu.machine_code import contractible, disassemble, unfit_modifiers, why_no_disassembler
 
 pytestmark = needs_cupy
+__all__ = ["host_device"]
+
 _reason = why_no_disassembler()
 needs_disassembler = pytest.mark.skipif(_reason is not None, reason=str(_reason))
 
@@ -42,6 +44,26 @@ def test_the_architectures_are_those_of_nvrtc():
     from cupy_backends.cuda.libs import nvrtc
 
     assert set(map(int, ARCHITECTURES)) <= set(nvrtc.getSupportedArchs())
+
+
+@pytest.mark.parametrize(("setting", "kind"), [(None, "sm_80"), ("0", "sm_80"), ("1", "compute_80")])
+def test_ptx_is_loaded_where_the_environment_asks_for_it(setting, kind, monkeypatch, host_device):
+    from signopt.backends._cuda_compile import architecture_of
+
+    monkeypatch.delenv("CUPY_COMPILE_WITH_PTX")
+    if setting is not None:
+        monkeypatch.setenv("CUPY_COMPILE_WITH_PTX", setting)
+    assert architecture_of(0) == kind
+
+
+def test_a_device_newer_than_nvrtc_gets_ptx(monkeypatch, host_device):
+    from cupy_backends.cuda.libs import nvrtc
+
+    from signopt.backends._cuda_compile import architecture_of
+
+    monkeypatch.delenv("CUPY_COMPILE_WITH_PTX")
+    monkeypatch.setattr(nvrtc, "getSupportedArchs", lambda: [70, 75])
+    assert architecture_of(0) == "compute_75"
 
 
 @pytest.mark.parametrize("rule", RULES)

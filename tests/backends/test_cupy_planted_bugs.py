@@ -9,6 +9,9 @@ import pytest
 from tests.backends import test_cupy_bits as bits
 from tests.backends.cupy_cases import COEFFICIENTS, cases, tiger_coefficients
 from tests.backends.cupy_device import needs_cupy
+from tests.backends.test_cupy_large import test_the_last_rows_of_a_large_embedding as far_rows
+from tests.backends.test_cupy_steps import test_any_strides as check_strides
+from tests.backends.test_storage import test_momentum_is_rounded_once as check_rounding
 
 pytestmark = needs_cupy
 
@@ -50,8 +53,17 @@ BUGS = {
     "alignment of the gradient forgotten": ("elements.cuh", " && aligned(start.grad)", ""),
     "alignment of the momentum forgotten": ("elements.cuh", " && aligned(start.momentum)", ""),
     "stride of a loop too long": ("elements.cuh", "for (; i < end; i += THREADS)", "for (; i < end; i += 2 * THREADS)"),
+    "a stride of the parameter for the momentum": ("elements.cuh", "index * at.momentum", "index * at.param"),
+    "an axis forgotten": ("elements.cuh", "i = left;", "i = 0;"),
+    "lanes in 32 bits": ("tiger.cu", "const long long lane = (blockIdx", "const int lane = (blockIdx"),
     "truncated to half": ("elements.cuh", ': "f"(x));', ': "f"(__uint_as_float(__float_as_uint(x) & 0xffffe000)));'),
     "bfloat16 ties away from zero": ("elements.cuh", "bits + 0x7fff + (bits >> 16 & 1)", "bits + 0x8000"),
+    "float64 rounded to float on its way to bfloat16": ("elements.cuh", "__uint_as_float(toward_zero | 1)", "near"),
+    "float64 rounded to float on its way to half": (
+        "elements.cuh",
+        'asm("cvt.rn.f16.f64 %0, %1;" : "=h"(to.bits) : "d"(x));',
+        "narrow(__double2float_rn(x), to);",
+    ),
     "bfloat16 NaN becomes Inf": (
         "elements.cuh",
         "x == x ? (unsigned short)((bits",
@@ -104,6 +116,15 @@ def tiger():
             bits.assert_rule("tiger", tensors, coefficients, roles)
 
 
+def rounding():
+    for narrow in ("float16", "bfloat16"):
+        check_rounding("float64", narrow, "cupy")
+
+
+def strides():
+    check_strides("lion", "float32", "both", None)
+
+
 def rows():
     bits.test_fifty_tiger_micro_steps("float32", "float32")
 
@@ -111,8 +132,8 @@ def rows():
 CHECKS = {
     "lion.cu": (lion,),
     "signum.cu": (signum,),
-    "tiger.cu": (tiger, rows),
-    "elements.cuh": (lion, signum, bfloat16),
+    "tiger.cu": (tiger, rows, far_rows),
+    "elements.cuh": (lion, signum, bfloat16, rounding, strides),
 }
 
 
@@ -158,7 +179,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
     assert fails(lion)
 
 
-@pytest.mark.parametrize("check", [lion, signum, bfloat16, tiger, rows])
+@pytest.mark.parametrize("check", [lion, signum, bfloat16, rounding, strides, tiger, rows, far_rows])
 def test_the_kernels_as_they_are_pass(check, fresh_modules):
     check()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import signopt
-from tests.backends.cupy_device import host_device, needs_cupy
+from tests.backends.cupy_device import host_device, needs_cupy, skip_without
 from tests.bits import assert_same_bits, random_triple
 
 pytestmark = needs_cupy
@@ -295,6 +295,32 @@ def test_a_launch_that_fails_leaves_everything_as_it_was(rule, kernel, host_devi
     assert_equal_state(opt, reference)
 
 
+def test_a_later_launch_that_fails_says_what_was_updated(host_device):
+    """Arrays that are not contiguous have a launch of their own, which comes second here."""
+    params, grads = arrays([(30,), (5, 6)])
+    params[1] = params[1].T
+    opt, reference = signopt.Lion(params), alongside("lion", params[:1])
+    host_device.fail_launches_of = "signopt_lion_strided"
+    with pytest.raises(RuntimeError, match="lion on strided float32 arrays failed, already updated: float32 arrays:"):
+        opt.step([grads[0], grads[1].T])
+    host_device.errors.clear()
+    reference.step([grads[0].get()])
+    assert_same_bits(params[0].get(), reference.params["0"])
+    assert opt.step_count == 0
+
+
+@pytest.mark.parametrize(("rule", "kernels"), [("lion", 1), ("signum", 1), ("tiger", 3)])
+def test_a_device_with_too_few_registers_for_the_last_kernel(rule, kernels, monkeypatch):
+    import cupy
+
+    narrow, narrow_grads = arrays([(30,)], "float16")
+    wide, wide_grads = arrays([(30,)], "float32")
+    opt = OPTIMIZERS[rule](narrow + wide)
+    limits = iter([1024] * (2 * kernels - 1) + [128])
+    monkeypatch.setattr(cupy.cuda.driver, "funcGetAttribute", lambda attribute, function: next(limits))
+    assert_step_changes_nothing(opt, narrow_grads + wide_grads, RuntimeError, "needs 256 threads to a block.* 128")
+
+
 def test_a_kernel_that_does_not_compile(monkeypatch):
     from signopt.backends import _cuda_compile
 
@@ -346,6 +372,18 @@ def test_arrays_on_the_second_device(host_device):
     assert_equal_state(opt, reference)
 
 
+def test_tiger_reads_no_whole_parameter_to_see_that_it_will_move(host_device):
+    import cupy
+
+    params, _ = arrays([(40, 30)] * 2)
+    host_device.reset_log()
+    signopt.Tiger({"kernel": params[0], "embeddings": params[1]})
+    assert not any("any" in launch.name or "all" in launch.name for launch in host_device.launches)
+    params[1][7] = 0
+    with pytest.warns(UserWarning, match=r"'kernel' \(whole\), 'embeddings' \(1 of its rows\)"):
+        signopt.Tiger({"kernel": cupy.zeros_like(params[0]), "embeddings": params[1]})
+
+
 def test_which_backend_serves_cupy_arrays():
     params, _ = arrays([(3,)])
     assert signopt.Lion(params).backend == "cupy"
@@ -364,6 +402,7 @@ def test_pure_functions_on_cupy_arrays(rule, dtype):
     import cupy
     import ml_dtypes
 
+    skip_without(dtype)
     for values in random_triple((17, 5), np.dtype(getattr(ml_dtypes, dtype, dtype))), nan_and_zero(dtype):
         right = getattr(signopt, rule)(*values)
         for array, expected in zip(getattr(signopt, rule)(*map(cupy.asarray, values)), right, strict=True):
@@ -383,5 +422,63 @@ def test_a_gradient_in_the_memory_of_a_parameter_is_refused():
     both = cupy.ones(8, dtype=cupy.float32)
     opt = signopt.Lion([both[:4]])
     opt.step([both[4:]])
-    with pytest.raises(ValueError, match="overlap in memory"):
-        opt.step([both[2:6]])
+    assert_step_changes_nothing(opt, [both[2:6]], ValueError, "overlap in memory")
+
+
+def test_a_backwards_gradient_in_the_memory_of_a_parameter_is_refused():
+    """It begins at its highest address: seen after gradients that run forwards, and after some that run backwards."""
+    import cupy
+
+    both = cupy.ones(16, dtype=cupy.float32)
+    opt = signopt.Lion([both[4:8]])
+    for apart in (both[8:12], both[11:7:-1], both[3::-1]):
+        opt.step([apart])
+        for overlapping in (both[10:6:-1], both[4:0:-1]):
+            assert_step_changes_nothing(opt, [overlapping], ValueError, "overlap in memory")
+
+
+def test_gradients_between_the_elements_of_a_parameter():
+    import cupy
+
+    both = cupy.ones(16, dtype=cupy.float32)
+    opt, reference = signopt.Lion([both[::2]]), alongside("lion", [both[::2]])
+    for _ in range(2):
+        opt.step([both[1::2]])
+        reference.step([np.ones(8, np.float32)])
+    assert_equal_state(opt, reference)
+    assert_same_bits(both[1::2].get(), np.ones(8, np.float32))
+
+
+@pytest.mark.parametrize("view", [lambda grad: grad, lambda grad: grad.T.copy().T])
+def test_new_gradients_are_recognised_without_a_look_at_each(view, monkeypatch):
+    params, grads = arrays([(4, 3)] * 20)
+    opt = signopt.Lion(params)
+    opt.step([view(grad) for grad in grads])
+
+    def looked(*_):
+        raise AssertionError("looked at each gradient")
+
+    monkeypatch.setattr(opt, "_check_grads", looked)
+    opt.step([view(grad) for grad in grads])
+    opt.step([view(grad.copy()) for grad in grads])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "match"),
+    [
+        (lambda grad: None, TypeError, "'13'.* is None"),
+        (lambda grad: grad.get(), TypeError, "'13'.* one array library"),
+        (lambda grad: grad.astype("float64"), TypeError, "'13'.* float64"),
+        (lambda grad: grad.view("int32"), TypeError, "'13'.* int32"),
+        (lambda grad: grad[:, :2], ValueError, r"'13'.* \(4, 2\)"),
+        (lambda grad: grad.reshape(3, 4), ValueError, r"'13'.* \(3, 4\)"),
+        (lambda grad: grad[None], ValueError, r"'13'.* \(1, 4, 3\)"),
+    ],
+)
+def test_one_unfit_gradient_among_many(spoil, error, match):
+    params, grads = arrays([(4, 3)] * 20)
+    opt = signopt.Lion(params)
+    opt.step(grads)
+    fresh = [grad.copy() for grad in grads]
+    fresh[13] = spoil(fresh[13])
+    assert_step_changes_nothing(opt, fresh, error, match)

@@ -9,7 +9,7 @@ import pytest
 
 import signopt
 from signopt.roles import role_of
-from tests.backends.cupy_device import needs_cupy
+from tests.backends.cupy_device import needs_cupy, skip_without
 from tests.bits import DTYPES, assert_same_bits, random_triple, special_triple
 
 OPTIMIZERS = {"lion": signopt.Lion, "signum": signopt.Signum, "tiger": signopt.Tiger}
@@ -39,6 +39,7 @@ def place(array, backend):
         return array.copy()
     import cupy
 
+    skip_without(array.dtype)
     return cupy.asarray(array)
 
 

@@ -165,3 +165,14 @@ def test_cuda_memory_without_cupy(monkeypatch):
     exporter = Exported(np.ones(3), device=(2, 0))
     with pytest.raises(ModuleNotFoundError, match=r"params\['0'\] is in CUDA memory.*pip install 'signopt\[cupy\]'"):
         signopt.Lion([exporter])
+
+
+@needs_cupy
+@pytest.mark.parametrize("export", [CudaArray, lambda array: Exported(array, device=(2, 0))])
+def test_cuda_memory_without_a_device(export, monkeypatch):
+    import cupy
+
+    exporter = export(cupy.ones(3))
+    monkeypatch.setattr(cupy.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"params\['0'\] is in CUDA memory, but CuPy finds no CUDA device"):
+        signopt.Lion([exporter])

@@ -23,8 +23,11 @@ __all__ = [
     "why_not",
 ]
 
-TESTED_CUPY = ("14.2.0",)
-"""The CuPy versions whose private entry points this harness was written against."""
+TESTED_CUPY = ("13.6.0", "14.0.1", "14.2.0")
+"""The CuPy versions whose private entry points are known, the newest last."""
+
+_ADDED_LATER = ("pointerGetMemoryType", "streamCreateWithPriority", "streamGetFlags", "streamGetPriority")
+"""Entry points that the older ones of these versions do not have."""
 
 _installed: list[HostDevice] = []
 
@@ -61,6 +64,9 @@ def install() -> HostDevice:
 
     device = HostDevice(runtime, driver)
     tables = {runtime: device.handlers("runtime"), driver: device.handlers("driver")}
+    for name in _ADDED_LATER if _version() != TESTED_CUPY[-1] else ():
+        if name not in runtime.__pyx_capi__:
+            del tables[runtime][name]
     for module, handlers in tables.items():
         replace_entry_points(module, handlers)
     _installed.append(device)

@@ -58,14 +58,13 @@ __device__ __forceinline__ void narrow(float x, bfloat16 &to) {
     unsigned bits = __float_as_uint(x);
     to.bits = x == x ? (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16) : (unsigned short)0x7fff;
 }
-// Through float with rounding to odd, which keeps what the second rounding has to know.
+// Through float with rounding to odd, which keeps what the second rounding has to know: of the two floats around x, the one
+// whose last bit is set.
 __device__ __forceinline__ void narrow(double x, bfloat16 &to) {
-    float odd = __double2float_rz(x);
-    if ((double)odd != x && x == x) odd = __uint_as_float(__float_as_uint(odd) | 1);
-    narrow(odd, to);
+    const float near = __double2float_rn(x);
+    const unsigned toward_zero = __float_as_uint(near) - (fabs((double)near) > fabs(x));
+    narrow((double)near != x && x == x ? __uint_as_float(toward_zero | 1) : near, to);
 }
-
-
 
 // As many elements as fill 16 bytes of the narrowest type; wider types take several 16-byte accesses.
 template <class T, int N> struct alignas(16) Pack {
