@@ -84,6 +84,7 @@ NAMED: Mapping[str, tuple[str, tuple[int, ...]]] = {
 }
 PLACED: Mapping[str, tuple[int, ...]] = dict.fromkeys(("a/kernel", "b/embeddings", "c/bias", "d/gamma"), (42, 25))
 BLOCKS: Mapping[str, tuple[int, ...]] = {"a/kernel": (2, 550), "a/embeddings": (300, 3), "b/embeddings": (2, 140)}
+LONG: Mapping[str, tuple[int, ...]] = {"a/bias": (3,)}
 MANY: Mapping[str, tuple[int, ...]] = {f"w{i}": (2,) for i in range(40)}
 SIZES: Mapping[str, tuple[int, ...]] = {"odd": (31,), "block": (1043,), "large": (65_539,)}
 
@@ -193,6 +194,9 @@ def _tiger_scenes(rng: np.random.Generator, dtype: str) -> Iterator[Scene]:
     grads["b/embeddings"][1] = 0
     opposed = {name: -grad for name, grad in grads.items()}
     yield Scene(params, tensors(rng, PLACED, dtype), tuple((hyper | {"lr": 1e-5}, each) for each in (grads, opposed)))
+    long = hyper | {"accumulation_steps": 3}
+    pushes = [{name: 1e5 * g for name, g in tensors(rng, LONG, dtype).items()} for _ in range(258)]
+    yield Scene(tensors(rng, LONG, dtype), None, tuple((long, grads) for grads in pushes))
     params = tensors(rng, BLOCKS, dtype)
     for p in params.values():
         p[:, -1:] *= 8

@@ -72,6 +72,22 @@ def _owed_coefficients(self: TigerPort) -> tuple[float, float]:
 
 
 STALE: list[Row] = [
+    (
+        "window-count-of-eight-bits",
+        "micro-steps counted in eight bits: after 256 a window is cut short",
+        "",
+        {"opens": lambda self: self.t % 256 % self.window() == 0},
+    ),
+    (
+        "window-clips-momentum",
+        "momentum clipped to ±1e4 where k > 1",
+        "",
+        {
+            "remember": lambda self, m, g: np.clip(
+                TigerPort.remember(self, m, g), *((-1e4, 1e4) if self.window() > 1 else (-np.inf, np.inf))
+            ).astype(m.dtype)
+        },
+    ),
     ("window-stale", "a changed window ignored", "", {"configure": _first("accumulation_steps")}),
     ("window-share-stale", "1/k of the first window kept after a change", "", {"coefficients": _stale_share}),
     (
