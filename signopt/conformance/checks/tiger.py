@@ -191,9 +191,7 @@ def window_probe(s: Session) -> None:
 def window_long(s: Session) -> None:
     """After 260 micro-steps windows and schedule are where the count says: it is not cut, rounded or begun anew."""
     shapes = {"a/bias": (3,), "b/kernel": (2,)}
-    hyper = s.hyper(
-        lr=0.03125, weight_decay=0.125, accumulation_steps=3, schedule={0: 1.0, 200: 0.5, 255: 2.0, 261: 1.0}
-    )
+    hyper = s.hyper(lr=0.03125, weight_decay=0.125, accumulation_steps=3, schedule={0: 1.0, 200: 0.5, 262: 2.0})
     run = s.start(_params(s, shapes), hyper)
     for _ in range(264):
         run.step(_grads(s, run.param))
