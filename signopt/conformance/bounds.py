@@ -52,9 +52,12 @@ class Units:
     def doubled(self, storage: Format) -> Any:
         """The further rounding of a result that is first rounded to a wider format, relative to it.
 
-        u where the storage is narrower than the arithmetic; else 2^-10·u, for arithmetic at least ten bits wider.
+        u where the storage is narrower than the arithmetic, or float32's where float64 is stored in 16 bits, which
+        libraries do by way of float32; else 2^-10·u, for arithmetic at least ten bits wider.
         """
-        return self.u if storage.precision < self.compute.precision else self.u / 1024
+        if storage.precision >= self.compute.precision:
+            return self.u / 1024
+        return self.u * 2 ** max(self.compute.precision - 24, 0) if storage.precision < 24 else self.u
 
 
 def average_slack(b: Any, a: Any, m: Any, g: Any, units: Units) -> Any:

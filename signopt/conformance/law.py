@@ -122,7 +122,7 @@ def _rates(hyper: Mapping[str, Any], params: Arrays, step: int, units: Units) ->
     for name, param in params.items():
         own, counted = _scaled(rate, param, _role(hyper, name))
         rates += own
-        errors += [units.uc + (counted + shared) * units.u] * len(own)
+        errors += [(1 + shared) * units.uc + counted * units.u] * len(own)
         spans += [param.size // len(own)] * len(own)
     return tuple(rates), tuple(errors), tuple(spans)
 

@@ -259,7 +259,8 @@ def telling(law: Law | Shrink, p: Floats, g: Floats, m: Momentum) -> tuple[Mask,
 def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
     """The momentum after a step of a port that does not show it: ends that hold every legal result.
 
-    Where the result is not finite or of extreme size the ends are infinite: nothing is known.
+    An infinite gradient leaves a momentum of that Inf, or NaN, which the judgement takes for the same. Where else the
+    result is not finite or of extreme size the ends are infinite: nothing is known.
     """
     constants = _constants(law)
     new = _average(constants.memory, m, g, constants.units)
@@ -269,7 +270,9 @@ def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
     sharp = new.exact & _holds(new.low[0], m.storage)
     low, high = np.where(sharp, new.low[0], low), np.where(sharp, new.high[0], high)
     usual = _usual(g, m.low, m.high) & np.isfinite(low) & np.isfinite(high)
-    return Momentum(np.where(usual, low, -np.inf), np.where(usual, high, np.inf), m.storage)
+    blown = np.isinf(g) & np.isfinite(m.low) & np.isfinite(m.high)
+    low, high = np.where(usual, low, -np.inf), np.where(usual, high, np.inf)
+    return Momentum(np.where(blown, g, low), np.where(blown, g, high), m.storage)
 
 
 def _holds(values: Floats, storage: Format) -> Mask:

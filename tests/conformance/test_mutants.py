@@ -72,6 +72,19 @@ ODD: Mapping[str, tuple[int, ...]] = {
     "deep/embeddings": (2, 3, 2),
     "cube": (2, 2, 2),
 }
+AGAINST: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "a/bias": ("matrix", (4, 3)),
+    "a/embeddings": ("matrix", (4, 3)),
+    "a/gamma": ("bias", (4,)),
+    "a/kernel": ("scale", (3,)),
+}
+NAMED: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "beta/gamma": ("scale", (4,)),
+    "LayerNorm/kernel": ("matrix", (4, 3)),
+}
+PLACED: Mapping[str, tuple[int, ...]] = dict.fromkeys(("a/kernel", "b/embeddings", "c/bias", "d/gamma"), (42, 25))
+BLOCKS: Mapping[str, tuple[int, ...]] = {"a/kernel": (2, 550), "a/embeddings": (300, 3), "b/embeddings": (2, 140)}
+LONG: Mapping[str, tuple[int, ...]] = {"a/bias": (3,)}
 MANY: Mapping[str, tuple[int, ...]] = {f"w{i}": (2,) for i in range(40)}
 SIZES: Mapping[str, tuple[int, ...]] = {"odd": (31,), "block": (1043,), "large": (65_539,)}
 
@@ -155,8 +168,66 @@ def _scenes(rule: str, dtype: str) -> Iterator[Scene]:
     )
     yield Scene(params, momentum, ((hyper_of(rule, 0, 0.0, 0.1), grads[0]),) * 3)
     yield Scene(tensors(rng, MANY, dtype), None, ((hyper_of(rule, 0, 0.02, 0.3), tensors(rng, MANY, dtype)),) * 2)
+    if rule == "tiger":
+        yield from _tiger_scenes(rng, dtype)
     sized = tensors(rng, SIZES, dtype)
     yield Scene(sized, tensors(rng, SIZES, dtype), ((hyper_of(rule, 0, 0.02, 0.3), tensors(rng, SIZES, dtype)),))
+
+
+def _tiger_scenes(rng: np.random.Generator, dtype: str) -> Iterator[Scene]:
+    """Roles against names, hyperparameters that change, rows, places, and sizes where blocks end."""
+    hyper = hyper_of("tiger", 0, 0.02, 0.3) | {"roles": None}
+    for shapes, given in ((AGAINST, {name: role for name, (role, _) in AGAINST.items()}), (NAMED, None)):
+        params = {name: tensors(rng, {name: shape}, dtype)[name] for name, (_, shape) in shapes.items()}
+        grads = {name: np.ones_like(p) for name, p in params.items()}
+        broken = {name: np.full_like(p, np.nan) for name, p in params.items()}
+        yield Scene(params, None, tuple((hyper | {"roles": given}, each) for each in (grads, broken)))
+    params = tensors(rng, PLACED, dtype)
+    params["b/embeddings"] = np.asfortranarray(params["b/embeddings"])
+    yield Scene(params, None, tuple(_changing(rng, hyper, dtype)))
+    yield Scene(params, None, tuple(_placed(rng, hyper, dtype)))
+    params = {name: p * 1e4 for name, p in params.items()}
+    params["c/bias"][3] = np.nan
+    grads = tensors(rng, PLACED, dtype)
+    for grad in grads.values():
+        grad[::2, 1:] = np.inf
+    grads["b/embeddings"][1] = 0
+    opposed = {name: -grad for name, grad in grads.items()}
+    yield Scene(params, tensors(rng, PLACED, dtype), tuple((hyper | {"lr": 1e-5}, each) for each in (grads, opposed)))
+    long = hyper | {"accumulation_steps": 3}
+    pushes = [{name: 1e5 * g for name, g in tensors(rng, LONG, dtype).items()} for _ in range(258)]
+    yield Scene(tensors(rng, LONG, dtype), None, tuple((long, grads) for grads in pushes))
+    params = tensors(rng, BLOCKS, dtype)
+    for p in params.values():
+        p[:, -1:] *= 8
+    yield Scene(params, None, ((hyper, tensors(rng, BLOCKS, dtype)),))
+
+
+def _changing(rng: np.random.Generator, hyper: dict[str, Any], dtype: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    for change in (
+        {"accumulation_steps": 2},
+        {"accumulation_steps": 3, "lr": 0.3},
+        {"schedule": {0: 0.5, 9: 2.0}, "lr": 0.1},
+        {"schedule": {20: 1.0}, "shrink": 0.5},
+    ):
+        hyper = hyper | change
+        for turn in range(3):
+            grads = tensors(rng, PLACED, dtype)
+            if turn == 1 and "shrink" in change:
+                grads["a/kernel"][2, 2] = np.nan
+            yield hyper, grads
+
+
+def _placed(rng: np.random.Generator, hyper: dict[str, Any], dtype: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    hyper = hyper | {"accumulation_steps": 2, "schedule": {9: 1.0}}
+    for place, value in ((40, np.nan), (41, -np.nan), (31, np.nan), (1030, -np.nan), (64, np.nan)):
+        grads = tensors(rng, PLACED, dtype)
+        for grad in grads.values():
+            grad.reshape(-1)[place] = value
+            if place == 31:
+                grad[0, 0] = np.inf
+        yield hyper, grads
+        yield hyper, {name: np.asfortranarray(grad) for name, grad in tensors(rng, PLACED, dtype).items()}
 
 
 def run(port: Any, scene: Scene, times: int = 1) -> list[np.ndarray]:
@@ -252,7 +323,8 @@ def test_every_mutant_is_wrong_somewhere(variant: Variant, dtype: str) -> None:
 
 @pytest.mark.parametrize(("variant", "dtype"), variants(RIGHT_PORTS))
 def test_no_right_port_is_wrong(variant: Variant, dtype: str) -> None:
-    if variant.id in {"refuses-edges", "subnormals-flushed", "sign-nan-zero"} or "unsettable" in variant.id:
+    declares = {"hyper", "momentum_dtype", "roles"} & set(variant.pieces.get("declared", ()))
+    if declares or variant.id in {"refuses-edges", "subnormals-flushed", "sign-nan-zero"} or "unsettable" in variant.id:
         pytest.skip("declares or refuses what these scenes contain")
     long = len(scenes(variant.rule, dtype)) - 1
     few = range(long if variant.id == "rms-in-dtype" else long + 1)

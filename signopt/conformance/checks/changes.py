@@ -59,11 +59,11 @@ def as_given(s: Session) -> None:
     """Before the first step the parameters, and the momentum where it can be set, are those given."""
     run = s.start(sized(s, 24), s.hyper())
     s.expect_equal(s.driver.params(run.param), run.param, "the parameters are not those given to init()")
-    momentum = s.spread(sized(s, 24))
-    run = s.start(sized(s, 24), s.hyper(), momentum)
+    run = s.start(sized(s, 24), s.hyper(), sized(s, 24))
     shown = run.read()[1]
     if run.step_index == 0 and shown is not None:
-        s.expect_equal(shown, momentum, "the momentum is not that given to init()")
+        given = {name: memory.low for name, memory in run.memory.items()}
+        s.expect_equal(shown, given, "the momentum is not that given to init()")
 
 
 @check("state/carried")

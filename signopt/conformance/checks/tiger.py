@@ -39,6 +39,26 @@ NAMED = {
     "Token/Embeddings": (3, 2),
     "encoder/kernel": (3, 3),
     "scale": (4,),
+    "beta/gamma": (3,),
+    "encoder/LayerNorm/kernel": (2, 3),
+    "encoder/LayerNorm/bias": (3,),
+    "conv/gamma": (2, 3),
+    "conv/bias": (2, 3),
+}
+GIVEN = {
+    "x1": ("matrix", (3, 4)),
+    "x2": ("embedding", (3, 4)),
+    "x3": ("bias", (3, 4)),
+    "x4": ("scale", (3, 4)),
+    "dense/kernel": ("embedding", (4, 3)),
+    "token/embeddings": ("matrix", (5, 3)),
+    "dense/bias": ("matrix", (6,)),
+    "norm/beta": ("scale", (4,)),
+    "norm/gamma": ("bias", (4,)),
+    "conv/kernel": ("scale", (2, 3, 2)),
+    "word_embeddings": ("bias", (4, 3)),
+    "conv/bias": ("embedding", (3, 4)),
+    "conv/gamma": ("matrix", (3, 4)),
 }
 
 
@@ -86,12 +106,10 @@ def roles_decay(s: Session) -> None:
 
 @check("roles/given", rules=TIGER)
 def roles_given(s: Session) -> None:
-    """Roles that are given override what the names say."""
+    """Roles that are given decide, whatever the names say and whatever role a name had in an earlier life."""
     if "given" not in s.declared.roles:
         raise NotApplicableError("the port declares that it reads roles from names alone")
-    shapes = {"x1": (3, 4), "x2": (3, 4), "x3": (3, 4), "x4": (3, 4)}
-    roles = dict(zip(shapes, ("matrix", "embedding", "bias", "scale"), strict=True))
-    _role_run(s, shapes, roles)
+    _role_run(s, {name: shape for name, (_, shape) in GIVEN.items()}, {name: role for name, (role, _) in GIVEN.items()})
 
 
 @check("roles/names", rules=TIGER)
@@ -114,7 +132,8 @@ def _role_run(s: Session, shapes: Mapping[str, tuple[int, ...]], roles: Mapping[
 def rms_matrix(s: Session) -> None:
     """RMS is sqrt(mean(p²)) of p before the step over the whole tensor, of any rank, without ε."""
     shapes = {f"w{i}/kernel": shape for i, shape in enumerate([(7,), (5, 4), (1, 9), (9, 1), (2, 3, 4), (1,)])}
-    for scale in (1.0, 2.0**-7, 2.0**5):
+    far = () if s.storage.name == "float16" else (2.0**-18, 2.0**12)
+    for scale in (1.0, 2.0**-7, 2.0**5, *far):
         params = {name: s.array(p.astype(np.float64) * scale) for name, p in _params(s, shapes).items()}
         run = s.start(params, s.hyper(lr=0.25, weight_decay=0.25))
         run.step(_grads(s, params))
@@ -168,6 +187,16 @@ def window_probe(s: Session) -> None:
                 run.step(_grads(s, run.param))
 
 
+@check("window/long", rules=TIGER)
+def window_long(s: Session) -> None:
+    """After 260 micro-steps windows and schedule are where the count says: it is not cut, rounded or begun anew."""
+    shapes = {"a/bias": (3,), "b/kernel": (2,)}
+    hyper = s.hyper(lr=0.03125, weight_decay=0.125, accumulation_steps=3, schedule={0: 1.0, 200: 0.5, 262: 2.0})
+    run = s.start(_params(s, shapes), hyper)
+    for _ in range(264):
+        run.step(_grads(s, run.param))
+
+
 @check("window/mean", rules=TIGER, metamorphic=True)
 def window_mean(s: Session) -> None:
     """A window of k micro-steps gives the parameters of one step on the mean gradient, where all is exact."""
@@ -194,19 +223,20 @@ def nan_roles(s: Session) -> None:
 
 @check("nan/one-tensor", rules=TIGER)
 def nan_one_tensor(s: Session) -> None:
-    """Only the tensor whose gradient has the NaN shrinks; the others make their step."""
+    """Only the tensor whose gradient has the NaN shrinks; the others make their step, and their windows go on."""
     with s.edge("a NaN gradient"):
-        params = _params(s)
-        run = s.start(params, s.hyper(weight_decay=0.25))
-        for name in params:
-            run.step(_with_nan(_grads(s, params), [name]))
+        for k in (1, 3):
+            params = _params(s)
+            run = s.start(params, s.hyper(weight_decay=0.25, accumulation_steps=k))
+            for name in (*params, *params):
+                run.step(_with_nan(_grads(s, params), [name]))
 
 
 @check("nan/window", rules=TIGER)
 def nan_window(s: Session) -> None:
     """A NaN at the first, a middle or the last micro-step shrinks at once and skips what that micro-step would do."""
     with s.edge("a NaN gradient"):
-        for places in ((0,), (1,), (2,), (0, 2), (0, 1, 2), (4,)):
+        for places in ((0,), (1,), (2,), (0, 2), (0, 1, 2), (3,), (4,), (2, 3, 4)):
             params = _params(s)
             run = s.start(params, s.hyper(betas=(0.75, 0.75), weight_decay=0.25, accumulation_steps=3, shrink=0.9))
             for micro in range(6):
@@ -237,16 +267,19 @@ def nan_not_inf(s: Session) -> None:
             grad.reshape(-1)[0] = np.inf
         run = s.start(params, s.hyper(weight_decay=0.25, shrink=0.5))
         run.step(grads)
+        run.step({name: -grad for name, grad in grads.items()})
 
 
 @check("nan/rate", rules=TIGER)
 def nan_rate(s: Session) -> None:
-    """The shrinking ignores the rate and the schedule."""
+    """The shrinking ignores the rate and the schedule, and the schedule counts its micro-steps."""
     with s.edge("a NaN gradient"):
         params = _params(s)
-        run = s.start(params, s.hyper(lr=0.25, shrink=0.75, schedule={4: 1.0}))
+        run = s.start(params, s.hyper(lr=0.25, shrink=0.75, schedule={4: 0.5, 9: 2.0}))
         for _ in range(3):
             run.step(_with_nan(_grads(s, params), params))
+        for name in params:
+            run.step(_with_nan(_grads(s, params), [name]))
 
 
 @check("shrink/given", rules=TIGER)
@@ -277,7 +310,7 @@ SCHEDULES: tuple[dict[int, float], ...] = (
 def schedule_points(s: Session) -> None:
     """The factor is linear between its keys, 0 at step 0 if that is no key, and constant after the last."""
     for schedule in SCHEDULES:
-        params = _params(s, {"a/kernel": (3, 2), "b/bias": (4,)})
+        params = _params(s, {"a/kernel": (3, 2), "b/bias": (4,), "c/gamma": (3,), "d/embeddings": (3, 2)})
         run = s.start(params, s.hyper(lr=0.5, schedule=schedule))
         for _ in range(9):
             run.step(_grads(s, params))

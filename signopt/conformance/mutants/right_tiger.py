@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from math import fsum
 from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants.base import Array, TigerPort
+from signopt.conformance.mutants import pieces as w
+from signopt.conformance.mutants.base import Array, NumpyPort, TigerPort
+from signopt.conformance.port import Arrays
 
 __all__ = ["RIGHT_TIGER", "complement_coefficients"]
 
@@ -94,6 +96,46 @@ def _factor_by_slope(self: TigerPort) -> float:
     return corners[-1][1]
 
 
+def _single_factor(self: TigerPort) -> float:
+    """The schedule in float32."""
+    single, corners = np.float32, self.points()
+    for (t0, f0), (t1, f1) in pairwise(corners):
+        if t0 <= self.t < t1:
+            return float(single(f0) + (single(f1) - single(f0)) * (single(self.t - t0) / single(t1 - t0)))
+    return float(single(corners[-1][1]))
+
+
+def _single_init(self: TigerPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
+    NumpyPort.init(self, params, w.as_single(hyper), momentum)
+
+
+def _single_lr(self: TigerPort) -> float:
+    return float(np.float32(self.base_lr()) * np.float32(self.factor()))
+
+
+def _keeps_momentum_in(dtype: str) -> dict[str, Any]:
+    """The momentum in a dtype of its own, declared."""
+
+    def init(self: TigerPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
+        NumpyPort.init(self, params, hyper, momentum)
+        self.m = {name: value.astype(dtype) for name, value in self.m.items()}
+
+    return {"init": init, "declared": {"momentum_dtype": dtype}}
+
+
+def _role_given(self: TigerPort, name: str) -> str:
+    return str(self.hyper["roles"][name])
+
+
+_SINGLE: dict[str, Any] = {
+    "init": _single_init,
+    "configure": lambda self, hyper: NumpyPort.configure(self, w.as_single(hyper)),
+    "factor": _single_factor,
+    "lr": _single_lr,
+    "declared": {"hyper": "float32"},
+}
+
+
 RIGHT_TIGER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("rms-in-dtype", "squares summed one by one in the dtype", {"rms": _rms_by_cumulation}),
     (
@@ -119,6 +161,23 @@ RIGHT_TIGER: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("fused", "one rounding less: b1·m inside a fused multiply-add", {"remember": _tiger_fused}),
     ("shrink-by-parts", "θ·s + c·(1−s)", {"shrunk": _shrunk_by_parts}),
     ("schedule-by-slope", "the schedule by its slope", {"factor": _factor_by_slope}),
+    ("hyper-single", "hyperparameters and schedule in float32, declared", _SINGLE),
+    ("momentum-float16", "momentum kept in float16, declared", _keeps_momentum_in("float16")),
+    (
+        "momentum-float16-hidden",
+        "momentum kept in float16, declared, and not shown",
+        {**_keeps_momentum_in("float16"), "momentum": lambda self: None},
+    ),
+    (
+        "roles-given-only",
+        "knows no role but those given, declared",
+        {"role": _role_given, "declared": {"roles": ["given"]}},
+    ),
+    (
+        "roles-named-only",
+        "reads roles from names alone, declared",
+        {"role": lambda self, name: self.role_of(name), "declared": {"roles": ["names"]}},
+    ),
     (
         "rms-of-norm-hidden",
         "the norm over sqrt(n), momentum not shown",

@@ -11,7 +11,9 @@ from signopt.conformance.mutants import pieces as w
 from signopt.conformance.mutants.base import Array, NumpyPort, TigerPort
 from signopt.conformance.mutants.common import common
 from signopt.conformance.mutants.registry import Row, Variant, variant
+from signopt.conformance.mutants.tiger_places import PLACES
 from signopt.conformance.mutants.tiger_roles import ROLES
+from signopt.conformance.mutants.tiger_stale import STALE
 from signopt.conformance.port import Arrays
 
 __all__ = ["TIGER"]
@@ -379,6 +381,12 @@ _ROWS: list[Row] = [
     ),
     ("schedule-ignored", "the schedule ignored", "", {"factor": lambda self: 1.0}),
     (
+        "schedule-on-scales-missing",
+        "the schedule not applied to scales",
+        "",
+        {"reach": lambda self, p, role: 0.5 * self.base_lr() if role == "scale" else TigerPort.reach(self, p, role)},
+    ),
+    (
         "schedule-by-step",
         "the schedule counts steps, not micro-steps",
         "",
@@ -461,6 +469,9 @@ def _meaningless(key: str) -> bool:
 
 
 TIGER: tuple[Variant, ...] = (
-    *(variant("tiger", key, summary, source, **pieces) for key, summary, source, pieces in (*ROLES, *_ROWS)),
+    *(
+        variant("tiger", key, summary, source, **pieces)
+        for key, summary, source, pieces in (*ROLES, *PLACES, *STALE, *_ROWS)
+    ),
     *common("tiger", _meaningless),
 )

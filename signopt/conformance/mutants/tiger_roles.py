@@ -80,6 +80,28 @@ def _given_ignored(self: TigerPort, name: str) -> str:
     return self.role_of(name)
 
 
+def _name_wins(self: TigerPort, name: str) -> str:
+    by_name = self.role_of(name)
+    return by_name if by_name != "matrix" else TigerPort.role(self, name)
+
+
+def _given_matrix_by_name(self: TigerPort, name: str) -> str:
+    given = TigerPort.role(self, name)
+    return given if given != "matrix" else self.role_of(name)
+
+
+def _beta_before_gamma(self: TigerPort, name: str) -> str:
+    return "bias" if "beta" in name else TigerPort.role_of(self, name)
+
+
+def _norms_are_scales(self: TigerPort, name: str) -> str:
+    return "scale" if "LayerNorm" in name and "beta" not in name else TigerPort.role_of(self, name)
+
+
+def _0d_is_bias(self: TigerPort, name: str) -> str:
+    return TigerPort.role(self, name) if self.p[name].ndim else "bias"
+
+
 def _as(**exchanged: str) -> Any:
     def role(self: TigerPort, name: str) -> str:
         plain = TigerPort.role(self, name)
@@ -233,6 +255,16 @@ ROLES: list[Row] = [
         {"role_of": lambda self, name: TigerPort.role_of(self, name.replace("beta", "shift"))},
     ),
     ("role-by-dimension", "vectors are biases and all else matrices", "", {"role": _by_dimension}),
+    ("role-name-wins", "a telling name preferred to the role given", "", {"role": _name_wins}),
+    (
+        "role-given-matrix-by-name",
+        "the role given taken for none where it is matrix",
+        "",
+        {"role": _given_matrix_by_name},
+    ),
+    ("role-beta-first", "beta looked for before gamma", "", {"role_of": _beta_before_gamma}),
+    ("role-layernorm-is-scale", "all of a LayerNorm but beta a scale", "", {"role_of": _norms_are_scales}),
+    ("role-0d-is-bias", "0-d parameters taken for biases", "", {"role": _0d_is_bias}),
     ("role-given-ignored", "the roles given ignored", "", {"role": _given_ignored}),
     ("role-case", "names looked at in lower case", "", {"role_of": _role_case}),
 ]

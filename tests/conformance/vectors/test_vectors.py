@@ -23,7 +23,7 @@ ORDERS = [
     Order(*parts) for parts in itertools.product(exact.DECAYS, exact.FORMS, exact.COMPLEMENTS)
 ]  # fmt: skip
 
-MISSED = 1 / 5
+MISSED = 1 / 4
 """The share of the known mutants that the vectors in float32 may miss."""
 
 
@@ -229,7 +229,8 @@ def verdicts(variant, rule, dtype):
 @pytest.mark.parametrize("rule", store.RULES)
 def test_no_right_port_is_accused(rule, dtype):
     for variant in RIGHT_PORTS[rule]:
-        if dtype in variant.dtypes and "compute" not in variant().describe():
+        narrower = {"compute", "hyper", "momentum_dtype"} & set(variant().describe())
+        if dtype in variant.dtypes and not narrower:
             wrong = [identifier for identifier, passed in verdicts(variant, rule, dtype).items() if not passed]
             assert wrong == [], variant.id
 
