@@ -95,7 +95,15 @@ class Session:
         """
         tensors = params if isinstance(params, dict) else self.spread(params)
         wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
-        return Run(self, tensors, hyper, wanted, as_given=as_given)
+        return Run(self, tensors, hyper, self.storable(wanted), as_given=as_given)
+
+    def storable(self, momentum: Tensors | None) -> Tensors | None:
+        """A momentum that a port with the declared ``momentum_dtype`` can hold, in the dtype that it is given in."""
+        declared = self.declared.momentum_dtype
+        if momentum is None or declared is None:
+            return momentum
+        with np.errstate(over="ignore"):
+            return {name: m.astype(FORMATS[declared].dtype).astype(m.dtype) for name, m in momentum.items()}
 
     def fail(self, message: str, **details: Any) -> None:
         """Record a failure that is not about one element."""
@@ -143,7 +151,9 @@ class Run:
         self.session, self.step_index = session, 0
         self.hyper = self._with_roles(hyper, params)
         self.param = {name: array.copy() for name, array in params.items()}
-        self.memory = {name: Momentum.shown(np.zeros(a.shape), format_of(a.dtype)) for name, a in params.items()}
+        self.memory = {
+            name: Momentum.shown(np.zeros(a.shape), self._momentum_format(name)) for name, a in params.items()
+        }
         self.shown: Tensors | None = None
         self._kept_laws: list[tuple[Law | Shrink, list[str]]] | None = None
         self._init(params, momentum, as_given)
