@@ -11,11 +11,14 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from signopt.conformance.formats import Format
+from signopt.conformance.formats import FORMATS, Format
 
 __all__ = [
     "Units", "average_is_exact", "average_slack", "lsb", "move_is_exact", "move_slack", "representable", "shrink_slack",
 ]  # fmt: skip
+
+
+_SINGLE = FORMATS["float32"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,17 +30,19 @@ class Units:
     """
 
     compute: Format
+    coefficients: Format
     u: Any
     uc: Any
     tiny: Any
     flush: bool
 
     @classmethod
-    def of(cls, compute: Format, uc: Fraction, flushed: Format | None = None) -> Units:
+    def of(cls, compute: Format, coefficients: Format, flushed: Format | None = None) -> Units:
         """The units of arithmetic in ``compute``; subnormals of it and of the format ``flushed`` may become zero."""
+        u, uc = compute.unit, coefficients.unit
         if flushed is None:
-            return cls(compute, compute.unit, uc, compute.smallest, False)
-        return cls(compute, compute.unit, uc, max(compute.smallest_normal, flushed.smallest_normal), True)
+            return cls(compute, coefficients, u, uc, compute.smallest, False)
+        return cls(compute, coefficients, u, uc, max(compute.smallest_normal, flushed.smallest_normal), True)
 
     @cached_property
     def floats(self) -> Units:
@@ -52,12 +57,16 @@ class Units:
     def doubled(self, storage: Format) -> Any:
         """The further rounding of a result that is first rounded to a wider format, relative to it.
 
-        u where the storage is narrower than the arithmetic, or float32's where float64 is stored in 16 bits, which
-        libraries do by way of float32; else 2^-10·u, for arithmetic at least ten bits wider.
+        u where the storage is narrower than the arithmetic; else 2^-10·u, for arithmetic at least ten bits wider.
+        From float64 no hardware converts to bfloat16 but by way of float32.
         """
-        if storage.precision >= self.compute.precision:
-            return self.u / 1024
-        return self.u * 2 ** max(self.compute.precision - 24, 0) if storage.precision < 24 else self.u
+        if self.by_single(storage):
+            return type(self.u)(_SINGLE.unit)
+        return self.u if storage.precision < self.compute.precision else self.u / 1024
+
+    def by_single(self, storage: Format) -> bool:
+        """Whether a result may be rounded to float32 on its way to a narrower storage."""
+        return storage.precision < _SINGLE.precision < self.compute.precision
 
 
 def average_slack(b: Any, a: Any, m: Any, g: Any, units: Units) -> Any:
@@ -82,14 +91,14 @@ def move_slack(p: Any, s: Any, rate: Any, rho: Any, wd: Any, units: Units) -> An
     """The most by which any legal order can miss p − rate·(s + wd·p) before its last rounding; ``p`` and ``s`` ≥ 0.
 
     With ρ the relative error of the rate as the port forms it,
-    (1 + 16·u)·(2·u·p·(1 + rate·wd) + (ρ + 3·u)·rate·s + (ρ + uc + 4·u)·rate·wd·p) and underflow; without decay only
-    (1 + 16·u)·(ρ + u)·rate·s: where s = 0 too, p stays.
+    (1 + 16·u)·((u + uc)·p·(1 + rate·wd) + (ρ + 3·u)·rate·s + (ρ + 2·uc + 3·u)·rate·wd·p) and underflow; without decay
+    only (1 + 16·u)·(ρ + u)·rate·s: where s = 0 too, p stays.
     """
-    u, grown = units.u, units.second_order
+    u, uc, grown = units.u, units.uc, units.second_order
     if wd:
         decay = rate * wd
-        moved = (rho + 3 * u) * rate * s + (rho + units.uc + 4 * u) * decay * p
-        return grown * (2 * u * p * (1 + decay) + moved) + 8 * units.tiny * (1 + rate + p)
+        moved = (rho + 3 * u) * rate * s + (rho + 2 * uc + 3 * u) * decay * p
+        return grown * ((u + uc) * p * (1 + decay) + moved) + 8 * units.tiny * (1 + rate + p)
     moved = (grown * (rho + u) * rate + 2 * units.tiny) * s
     return moved + 8 * units.tiny * (1 + rate + p) if units.flush else moved
 

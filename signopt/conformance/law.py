@@ -55,7 +55,7 @@ class Law:
     @cached_property
     def sharp_move(self) -> bool:
         """Whether there are parameters for which every order of the update is exact."""
-        fits = all(representable(x, self.units.compute) for x in (self.rates[0], self.weight_decay))
+        fits = all(representable(x, self.units.coefficients) for x in (self.rates[0], self.weight_decay))
         return self.plain_rate and not self.units.flush and fits
 
     def rate_at(self, index: int) -> tuple[Fraction, Fraction]:
@@ -83,7 +83,7 @@ def units_of(declared: Declaration, storage: Format) -> Units:
 
 @lru_cache(maxsize=64)
 def _units(compute: Format, single: bool, flushed: Format | None) -> Units:
-    return Units.of(compute, FORMATS["float32"].unit if single else compute.unit, flushed)
+    return Units.of(compute, FORMATS["float32"] if single else compute, flushed)
 
 
 def laws_of(

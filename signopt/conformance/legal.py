@@ -83,7 +83,7 @@ def _average(coefficients: tuple[Fraction, Fraction], m: tuple[float, float], g:
     size = max(abs(Fraction(end)) for end in m)
     if not any(m) and not g:
         return _Average(low, high, Fraction(0))
-    sharp = m[0] == m[1] and representable(b, units.compute) and representable(a, units.compute)
+    sharp = m[0] == m[1] and representable(b, units.coefficients) and representable(a, units.coefficients)
     quantum = min(lsb(Fraction(x)) for x in (m[0], g) if x) if any((m[0], g)) else Fraction(1)
     if sharp and average_is_exact(min(lsb(b), lsb(a)), size, abs(Fraction(g)), quantum, units):
         return _Average(low, high, Fraction(0))
@@ -92,7 +92,7 @@ def _average(coefficients: tuple[Fraction, Fraction], m: tuple[float, float], g:
 
 def nearness(value: Fraction, slack: Fraction, storage: Format, units: Units) -> tuple[float, float]:
     """The numbers of ``storage`` to which a value within ``slack`` of ``value`` may be rounded: least and largest."""
-    if slack:
+    if slack or units.by_single(storage):
         slack += abs(value) * units.doubled(storage)
     return storage.round(value - slack), storage.round(value + slack)
 

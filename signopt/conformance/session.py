@@ -95,12 +95,12 @@ class Session:
         """
         tensors = params if isinstance(params, dict) else self.spread(params)
         wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
-        return Run(self, tensors, hyper, None if wanted is None else self._kept(wanted), as_given=as_given)
+        return Run(self, tensors, hyper, self.storable(wanted), as_given=as_given)
 
-    def _kept(self, momentum: Tensors) -> Tensors:
-        """A momentum that the declared momentum dtype holds, in the arrays' own dtypes."""
+    def storable(self, momentum: Tensors | None) -> Tensors | None:
+        """A momentum that a port with the declared ``momentum_dtype`` can hold, in the dtype that it is given in."""
         declared = self.declared.momentum_dtype
-        if declared is None:
+        if momentum is None or declared is None:
             return momentum
         with np.errstate(over="ignore"):
             return {name: m.astype(FORMATS[declared].dtype).astype(m.dtype) for name, m in momentum.items()}

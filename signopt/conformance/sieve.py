@@ -108,7 +108,7 @@ class _Weights:
         b, a = coefficients
         self.b, self.a = float(b), float(a)
         self.pairs = pair(b), pair(a)
-        sharp = representable(b, units.compute) and representable(a, units.compute)
+        sharp = representable(b, units.coefficients) and representable(a, units.coefficients)
         self.step = float(min(lsb(b), lsb(a))) if sharp else 0.0
 
 
@@ -259,8 +259,8 @@ def telling(law: Law | Shrink, p: Floats, g: Floats, m: Momentum) -> tuple[Mask,
 def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
     """The momentum after a step of a port that does not show it: ends that hold every legal result.
 
-    An infinite gradient leaves a momentum of that Inf, or NaN, which the judgement takes for the same. Where else the
-    result is not finite or of extreme size the ends are infinite: nothing is known.
+    Where g or m is NaN or infinite it stays so, and the ends are equal; where the result is of extreme size they are
+    infinite and opposite: nothing is known.
     """
     constants = _constants(law)
     new = _average(constants.memory, m, g, constants.units)
@@ -270,9 +270,12 @@ def remembered(law: Law, g: Floats, m: Momentum) -> Momentum:
     sharp = new.exact & _holds(new.low[0], m.storage)
     low, high = np.where(sharp, new.low[0], low), np.where(sharp, new.high[0], high)
     usual = _usual(g, m.low, m.high) & np.isfinite(low) & np.isfinite(high)
-    blown = np.isinf(g) & np.isfinite(m.low) & np.isfinite(m.high)
-    low, high = np.where(usual, low, -np.inf), np.where(usual, high, np.inf)
-    return Momentum(np.where(blown, g, low), np.where(blown, g, high), m.storage)
+    lost = m.known & ~(np.isfinite(g) & np.isfinite(m.low)) | np.isnan(g) | np.isnan(m.low)
+    lost |= np.isinf(g) & np.isfinite(m.low) & np.isfinite(m.high)
+    low, high = (
+        np.where(lost, g + m.low, np.where(usual, ends, unknown)) for ends, unknown in ((low, -np.inf), (high, np.inf))
+    )
+    return Momentum(low, high, m.storage)
 
 
 def _holds(values: Floats, storage: Format) -> Mask:

@@ -6,6 +6,11 @@ from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
 from signopt.conformance.session import NotApplicableError, Session
 
+NAMES = (
+    "norm/gamma", "norm/beta", "norm.weight", "LayerNorm_0/scale", "ln_1", "bn/moving_mean", "token_embeddings", "wte",
+    "embed.weight", "pos_embed", "bias", "b", "cls_token", "head/kernel", "lora_A", "0",
+)  # fmt: skip
+
 
 @check("decay/size", profile="core", essential=True)
 def size(s: Session) -> None:
@@ -41,17 +46,27 @@ def tiny(s: Session) -> None:
     run.step(s.array(sized(s, 32)))
 
 
+@check("decay/smallest")
+def smallest(s: Session) -> None:
+    """A decay of 256 units of rounding is not lost where nothing else moves the parameter."""
+    for lr in (1.0, 16.0):
+        with s.edge(f"lr = {lr}"):
+            decay = 2.0 ** (8 - s.storage.precision) / lr
+            s.start(sized(s, 32), s.hyper(lr=lr, weight_decay=decay)).step(s.array(signs(s, 32) * 0.0))
+
+
 @check("decay/above-one")
 def above_one(s: Session) -> None:
     """λ above 1, and lr·λ above 1, follow the same formula: nothing is clipped."""
-    for lr, weight_decay in ((0.05, 10.0), (0.5, 4.0), (1.0, 1.0)):
+    for lr, weight_decay in ((0.05, 10.0), (0.5, 4.0), (1.0, 1.0), (2.0**-10, 1500.0)):
         s.start(sized(s, 32, -1, 2), s.hyper(lr=lr, weight_decay=weight_decay)).step(s.array(sized(s, 32)))
 
 
 @check("decay/alone", profile="core")
 def alone(s: Session) -> None:
     """With no gradient at all, the parameter shrinks by lr·λ·p at each step, large and small parameters alike."""
-    run = s.start(sized(s, 32, -8, 6), s.hyper(lr=0.25, weight_decay=0.5))
+    low, high = (-8, 6) if s.storage.name == "float16" or s.rule == "tiger" else (-60, 60)
+    run = s.start(sized(s, 32, low, high), s.hyper(lr=0.25, weight_decay=0.5))
     for _ in range(3):
         run.step(s.array(signs(s, 32) * 0.0))
 
@@ -72,6 +87,14 @@ def every_shape(s: Session) -> None:
     run = s.start(params, s.hyper(weight_decay=0.5))
     for _ in range(2):
         run.step({name: s.array(sized(s, p.size).reshape(p.shape)) for name, p in params.items()})
+
+
+@check("decay/every-name", rules=("lion", "signum"))
+def every_name(s: Session) -> None:
+    """What a tensor is called changes nothing: norms, embeddings and biases decay like the rest."""
+    run = s.start({name: s.array(sized(s, 8, 0, 3).reshape(2, 4)) for name in NAMES}, s.hyper(weight_decay=0.5))
+    for _ in range(2):
+        run.step({name: s.array(sized(s, 8).reshape(2, 4)) for name in NAMES})
 
 
 def _count(shape: tuple[int, ...]) -> int:

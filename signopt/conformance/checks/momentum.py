@@ -68,7 +68,7 @@ def betas_given(s: Session) -> None:
 @check("betas/near-one")
 def betas_near_one(s: Session) -> None:
     """Betas near 1 keep their distance to it."""
-    for betas in ((0.999, 0.9995), (0.99, 0.9999)):
+    for betas in ((0.999, 0.9995), (0.99, 0.9999), (0.9999, 0.9995)):
         run = s.start(sized(s, 48), s.hyper(betas=betas), sized(s, 48, -1, 1))
         run.step(s.array(sized(s, 48, 2, 5)))
         run.step(run.near_zero(graded(s, 48, 4)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
 from signopt.conformance.session import Session
@@ -20,6 +22,15 @@ def near_zero(s: Session) -> None:
     """The direction is the sign of c = β1·m + (1−β1)·g, also where c is a few ulp of its terms away from zero."""
     run = s.start(sized(s, 96), s.hyper(weight_decay=0.5), sized(s, 96))
     run.step(run.near_zero(graded(s, 96)))
+
+
+@check("step/cancelling", profile="core")
+def cancelling(s: Session) -> None:
+    """Where every order is exact, a c of a few ulp of its terms still has its sign: nothing near zero is cut off."""
+    bits, p = s.storage.precision - 2, signs(s, 48)
+    m = s.rng.integers(2 ** (bits - 1), 2**bits, 48) * signs(s, 48)
+    g = -m + np.resize([1, 2, 3, 5, 8], 48) * signs(s, 48)
+    s.start(p, s.hyper(lr=0.125, betas=(0.5, 0.5)), m).step(s.array(g))
 
 
 @check("step/from-zero", profile="core", essential=True)
@@ -50,9 +61,9 @@ def several(s: Session) -> None:
 
 @check("step/many")
 def many(s: Session) -> None:
-    """After a hundred and thirty steps the rule is the same: nothing is reset, warmed up or worn out."""
+    """After a thousand steps the rule is the same: nothing is reset, warmed up or worn out."""
     run = s.start({"w/bias": s.array(sized(s, 6))}, s.hyper(lr=0.03125, weight_decay=0.125))
-    for turn in range(130):
+    for turn in range(1030):
         run.step(run.near_zero(graded(s, 6, 2)) if turn % 5 == 4 else s.array(sized(s, 6)))
 
 
@@ -60,15 +71,25 @@ def many(s: Session) -> None:
 def rate(s: Session) -> None:
     """The step is the rate times the sign, to the last bit that a parameter of the size of the rate can show."""
     for lr in (1e-4, 3e-3, 0.37, 1.0):
-        p = sized(s, 24) * lr
-        p[::3] = 0.0
-        s.start(p, s.hyper(lr=lr)).step(s.array(sized(s, 24)))
+        _at_its_own_scale(s, lr)
 
 
 @check("step/rate-tiny")
 def rate_tiny(s: Session) -> None:
-    """A rate of 1e-8 moves a parameter of that size by the rate."""
-    lr = 2.0**-12 if s.result.dtype == "float16" else 1e-8
+    """A rate of 1e-8, or of 1e-20, moves a parameter of that size by the rate."""
+    for lr in (2.0**-12,) if s.result.dtype == "float16" else (1e-8, 1e-20):
+        _at_its_own_scale(s, lr)
+
+
+@check("step/rate-large")
+def rate_large(s: Session) -> None:
+    """A rate above 1 is not capped."""
+    for lr in (3.0, 1000.0):
+        with s.edge(f"lr = {lr}"):
+            _at_its_own_scale(s, lr)
+
+
+def _at_its_own_scale(s: Session, lr: float) -> None:
     p = sized(s, 24) * lr
     p[::3] = 0.0
     s.start(p, s.hyper(lr=lr)).step(s.array(sized(s, 24)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from signopt.conformance.driver import Tensors
 from signopt.conformance.session import Run, Session
 
 SMALL = (1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025)
-LARGE = (4095, 4096, 4097, 65_537)
+LARGE = (4095, 4096, 4097, 65_537, 131_077)
 
 
 @check("tensors/many", essential=True)
@@ -63,9 +64,20 @@ def small(s: Session) -> None:
         _sized_run(s, (size,))
 
 
+@check("sizes/every")
+def every(s: Session) -> None:
+    """The same for every size from 1 to 130 and from 1026 to 1041: whatever is left over from a block."""
+    sizes = [*range(1, 131), *range(1026, 1042)]
+    for start in range(10):
+        shapes = {f"t{size}/bias": (size,) for size in sizes[start::10]}
+        run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
+        run.step(_random(s, shapes))
+        _probe(s, run)
+
+
 @check("sizes/large")
 def large(s: Session) -> None:
-    """The same for 4095 to 65 537 elements, where implementations cut into blocks."""
+    """The same for 4095 to 131 077 elements, where implementations cut into blocks."""
     for size in LARGE:
         _sized_run(s, (size,))
 
@@ -113,12 +125,24 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 
 @check("inputs/layouts")
 def layouts(s: Session) -> None:
-    """Gradients are read by index, whatever their strides: transposed, every second element, reversed."""
-    for lay in LAYOUTS.values():
-        shapes = {"a/bias": (5, 7), "b/bias": (6, 6)}
-        run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
-        for _ in range(2):
-            run.step({name: lay(grad) for name, grad in _random(s, shapes).items()}, as_given=True)
+    """Gradients are read by index, whatever their strides: transposed, every second element, reversed, broadcast.
+
+    A port may refuse the last two, which some array libraries cannot hold.
+    """
+    for layout, lay in {**LAYOUTS, "broadcast": _broadcast}.items():
+        with s.edge(f"a {layout} gradient") if layout in ("reversed", "broadcast") else nullcontext():
+            _laid_out(s, lay)
+
+
+def _laid_out(s: Session, lay: Callable[[Any], Any]) -> None:
+    shapes = {"a/bias": (5, 7), "b/bias": (6, 6)}
+    run = s.start(_random(s, shapes), s.hyper(weight_decay=0.25))
+    for _ in range(2):
+        run.step({name: lay(grad) for name, grad in _random(s, shapes).items()}, as_given=True)
+
+
+def _broadcast(array: Any) -> Any:
+    return np.broadcast_to(array[:, :1], array.shape)
 
 
 @check("inputs/parameter-layouts")

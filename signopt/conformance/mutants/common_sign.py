@@ -147,6 +147,8 @@ RATE: list[Row] = [
         {"base_lr": lambda self: w.as_float16(self.hyper["lr"])},
     ),
     ("lr-capped", "the learning rate capped at 0.01", {"base_lr": lambda self: min(self.hyper["lr"], 0.01)}),
+    ("lr-capped-high", "the learning rate capped at 1", {"base_lr": lambda self: min(self.hyper["lr"], 1.0)}),
+    ("lr-floored", "a learning rate of 1e-9 at least", {"base_lr": lambda self: max(self.hyper["lr"], 1e-9)}),
     (
         "lr-default",
         "its default learning rate whatever is given",

@@ -104,6 +104,12 @@ DECAY: list[Row] = [
         "the weight decay held in float16",
         {"wd": lambda self: w.as_float16(self.hyper["weight_decay"])},
     ),
+    ("decay-capped-high", "weight decay capped at 10", {"wd": lambda self: min(10.0, self.hyper["weight_decay"])}),
+    (
+        "decay-tiny-dropped",
+        "a weight decay below 1e-4 dropped",
+        {"wd": lambda self: self.hyper["weight_decay"] if self.hyper["weight_decay"] > 1e-4 else 0.0},
+    ),
     ("decay-fixed", "a weight decay of 0.01 whatever is given", {"wd": lambda self: 0.01}),
     (
         "decay-l1",

@@ -83,6 +83,11 @@ TENSORS: list[Row] = [
     ("tail-4-doubled", "elements after the last block of 4 updated twice", {"tamper": w.twice(w.tail(4))}),
     ("tail-32-doubled", "elements after the last block of 32 updated twice", {"tamper": w.twice(w.tail(32))}),
     (
+        "tail-of-13-short",
+        "the last element skipped where 13 are left over from blocks of 16",
+        {"tamper": w.skip(lambda p: (w.positions(p) == p.size - 1) & (p.size % 16 == 13))},
+    ),
+    (
         "element-last-skipped",
         "the last element of a tensor skipped",
         {"tamper": w.skip(lambda p: w.positions(p) == max(1, p.size - 1))},
@@ -146,6 +151,11 @@ VALUES: list[Row] = [
         "gradient-inf-clipped",
         "Inf in the gradient replaced by zero",
         {"gradient": lambda self, name, p, g: np.where(np.isinf(g), 0, g).astype(g.dtype)},
+    ),
+    (
+        "gradient-inf-largest",
+        "Inf in the gradient replaced by the largest number",
+        {"gradient": lambda self, name, p, g: np.clip(g, np.finfo(g.dtype).min, np.finfo(g.dtype).max)},
     ),
     (
         "gradient-float16",

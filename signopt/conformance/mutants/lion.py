@@ -285,6 +285,18 @@ _OWN: tuple[Variant, ...] = tuple(
             {"decays": lambda self, name: float("bias" not in name and not any(map(str.isdigit, name)))},
         ),
         (
+            "decay-not-on-norms",
+            "no decay on tensors named norm or embedding",
+            "",
+            {"decays": lambda self, name: float(not any(part in name.lower() for part in ("norm", "embed")))},
+        ),
+        (
+            "look-cut-near-zero",
+            "c within 8 ulp of its terms taken as zero",
+            "",
+            {"look": lambda self, m, g: w.cut(self.blend(m, g, self.betas()[0]), m)},
+        ),
+        (
             "decay-capped-low",
             "weight decay capped at 0.1",
             "",

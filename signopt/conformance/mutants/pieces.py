@@ -18,6 +18,7 @@ __all__ = [
     "as_single",
     "at",
     "bfloat16",
+    "cut",
     "first_beta",
     "flush",
     "misread",
@@ -70,6 +71,11 @@ def bfloat16(values: Array) -> Array:
     bits = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
     rounded = np.where(np.isnan(single), single, bits.view(np.float32))
     return np.asarray(rounded.reshape(np.shape(values)), np.asarray(values).dtype)
+
+
+def cut(c: Array, m: Array) -> Array:
+    """``c``, and zero where it is within eight ulp of ``m``."""
+    return np.where(np.abs(c) <= 8 * np.finfo(c.dtype).eps * np.abs(m), c.dtype.type(0), c)
 
 
 def as_int8(values: Array) -> Array:

@@ -157,6 +157,15 @@ def _kept_wide(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], moment
     self.m = {name: value.astype(np.float64) for name, value in self.m.items()}
 
 
+def _kept_narrow(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
+    NumpyPort.init(self, params, hyper, momentum)
+    self.m = {name: value.astype(np.float16) for name, value in self.m.items()}
+
+
+def _blocks_and_tail(self: NumpyPort, p: Array, s: Array, lr: Any, wd: Any) -> Array:
+    return np.where(w.tail(8)(p), NumpyPort.move(self, p, s, lr, wd), _decay_first(self, p, s, lr, wd))
+
+
 def _read_only(self: NumpyPort) -> Arrays:
     views = {name: value.T.copy().T for name, value in self.p.items()}
     for view in views.values():
@@ -250,6 +259,26 @@ _BLENDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "subnormals-flushed",
         "subnormals flushed, declared",
         {"blend": _flushed, "move": _flushed_move, "declared": {"subnormals": "flush"}},
+    ),
+    (
+        "momentum-narrow-declared",
+        "momentum kept in float16, declared",
+        {"init": _kept_narrow, "declared": {"momentum_dtype": "float16"}},
+    ),
+    (
+        "momentum-narrow-hidden",
+        "momentum kept in float16, declared and not shown",
+        {"init": _kept_narrow, "declared": {"momentum_dtype": "float16"}, "momentum": lambda self: None},
+    ),
+    (
+        "hyper-single-declared",
+        "hyperparameters of a float64 port held in float32, declared",
+        {"init": _single_hyper, "configure": _configures_single, "declared": {"hyper": "float32"}},
+    ),
+    (
+        "blocks-and-tail-unsettable",
+        "one order in whole blocks of eight and another in the tail; momentum from zero",
+        {"move": _blocks_and_tail, "init": _refuses_momentum},
     ),
     (
         "momentum-kept-wide",

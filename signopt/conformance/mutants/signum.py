@@ -56,6 +56,12 @@ _OWN: tuple[Variant, ...] = tuple(
         ),
         ("beta-zero", "signSGD whatever beta is given", PYTORCH_OPTIMIZER, {"beta": lambda self: 0.0}),
         ("look-old-momentum", "the sign of the old momentum", "", {"look": lambda self, m, g, fresh: m}),
+        (
+            "look-cut-near-zero",
+            "a momentum within 8 ulp of its terms taken as zero",
+            "",
+            {"look": lambda self, m, g, fresh: w.cut(fresh, m)},
+        ),
         ("look-gradient", "the sign of the gradient", "", {"look": lambda self, m, g, fresh: g}),
         (
             "look-nesterov",
