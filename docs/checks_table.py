@@ -1,0 +1,77 @@
+"""Write docs/checks.md from a kill matrix: what each check proves, what it catches, and why it stays.
+
+signopt mutants --json matrix.json
+python docs/checks_table.py matrix.json docs/checks.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from signopt.conformance.checks import REGISTRY, Check
+
+HEAD = """# What each check is for
+
+From `signopt mutants --json matrix.json` and `python docs/checks_table.py matrix.json docs/checks.md`: suite {suite},
+profile {profile}, {dtypes}, {mutants} mutants and {right} right ports of three rules. *Catches* counts the mutants that fail
+the check; the last column names mutants that would pass the suite without it, or says why it stays.
+
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("matrix", type=Path)
+    parser.add_argument("page", type=Path)
+    options = parser.parse_args()
+    matrix = json.loads(options.matrix.read_text())
+    options.page.write_text("\n".join(lines(matrix)) + "\n", encoding="utf-8")
+
+
+def lines(matrix: dict[str, Any]) -> Iterator[str]:
+    """The page, line by line."""
+    mutants = [row for row in matrix["rows"] if not row["right"]]
+    yield HEAD.format(
+        suite=matrix["suite"],
+        profile=matrix["profile"],
+        dtypes=" and ".join(matrix["dtypes"]),
+        mutants=len(mutants),
+        right=len(matrix["rows"]) - len(mutants),
+    ).rstrip("\n")
+    yield ""
+    yield "| check | proves | catches | only it catches, or why it stays |"
+    yield "| --- | --- | --- | --- |"
+    for check in REGISTRY.values():
+        if any(check.id in names for names in matrix["checks"].values()):
+            caught = [row for row in mutants if check.id in row["failed"]]
+            yield f"| `{check.id}` | {check.proves} | {len(caught)} | {why(check, caught)} |".replace("|p|", "\\|p\\|")
+
+
+def why(check: Check, caught: list[dict[str, Any]]) -> str:
+    """The mutants that no other check catches, else those that one other does, else what sets the check apart."""
+    alone = _named(row for row in caught if len(row["failed"]) == 1)
+    if alone:
+        return f"only it: {alone}"
+    beside = _named(row for row in caught if len(row["failed"]) == 2)
+    if beside:
+        return f"with one other check: {beside}"
+    if check.profile == "core":
+        return "core, whose few checks any language can run, would miss them"
+    if check.metamorphic:
+        return "compares the port with itself, so it holds whatever the bounds of the others are"
+    return "tells these bugs from others in a diagnosis"
+
+
+def _named(rows: Iterator[dict[str, Any]], most: int = 4) -> str:
+    names = [f"`{row['rule']}/{row['id']}`" for row in rows]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+if __name__ == "__main__":
+    main()
