@@ -84,6 +84,22 @@ def _names() -> Iterator[Case]:
         flags=("Roles", "NoRMS"), shapes=dict.fromkeys(names, (2, 4)),
         requires={"roles": "names"},
     )  # fmt: skip
+    more = ("beta/gamma", "LayerNorm/kernel", "head/weight")
+    yield Case(
+        "roles/by-name-alone", "gamma wins over beta, and a norm's kernel is a matrix like any other",
+        _hyper(weight_decay=0.5), {name: params[names[0]] for name in more},
+        [dict.fromkeys(more, (1, -1, 1, -1, 1, -1, 1, -1))], flags=("Roles", "NoRMS"),
+        shapes=dict.fromkeys(more, (2, 4)), requires={"roles": "names"},
+    )  # fmt: skip
+    given = {
+        "a/bias": "matrix", "a/embeddings": "matrix", "a/gamma": "bias", "a/kernel": "scale", "b/kernel": "embedding",
+    }  # fmt: skip
+    yield Case(
+        "roles/against-names", "roles that are given win over what the names say",
+        _hyper(weight_decay=0.5, roles=given), dict.fromkeys(given, (4, 0, 0, 0, 1, -1, 1, -1)),
+        [dict.fromkeys(given, (1, -1, 1, -1, 1, -1, 1, -1))], flags=("Roles", "NoRMS"),
+        shapes=dict.fromkeys(given, (2, 4)),
+    )  # fmt: skip
 
 
 def _windows() -> Iterator[Case]:
