@@ -53,6 +53,16 @@ def test_a_quick_run_finds_the_same_survivors_and_sole_kills() -> None:
     assert quick.sole_kills("lion") == whole.sole_kills("lion")
 
 
+def test_further_seeds_of_a_quick_run_judge_each_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = next(variant for variant in MUTANTS["lion"] if variant.id == "no-op")
+    right = next(variant for variant in RIGHT_PORTS["lion"] if variant.id == "plain")
+    lives = iter([wrong.over(), right.over()])
+    monkeypatch.setattr(Variant, "__call__", lambda variant: next(lives))
+    found = kill_matrix(["lion"], dtypes=["float32"], seeds=(0, 1), only=lambda v: v.id == "no-op", enough=1)
+    (row,) = found.survivors
+    assert (row.runs, row.failing) == (2, 1)
+
+
 def test_a_wrapped_mutant_is_caught_too() -> None:
     hidden = kill_matrix(
         ["lion"], dtypes=["float32"], wrap=hide_momentum, only=lambda v: v.id == "momentum-not-written"

@@ -143,7 +143,8 @@ def kill_matrix(
         Which variants to run.
     enough : int, optional
         End each run after so many failed checks: 1 still finds every survivor, 2 also every mutant that only one check
-        catches, and most mutants are done within a few checks.
+        catches, and most mutants are done within a few checks. With further dtypes and seeds, a mutant first meets the
+        checks that caught it before, and the first of them that does so again ends its run.
     progress : callable
         Called with every row as it is done.
     """
@@ -173,21 +174,29 @@ class _EnoughError(Exception):
 
 
 def _run(row: Row, port: Port, matrix: Matrix, dtype: str, seed: int) -> None:
+    """One run, which in a quick matrix begins with the checks that caught this mutant before, and may end there."""
+    row.runs += 1
+    again = matrix.enough is not None and not row.right and bool(row.failed)
+    caught = again and _fails(row, port, matrix, dtype, seed, enough=1, only=frozenset(row.failed))
+    row.failing += caught or _fails(row, port, matrix, dtype, seed, matrix.enough)
+
+
+def _fails(
+    row: Row, port: Port, matrix: Matrix, dtype: str, seed: int, enough: int | None, only: frozenset[str] | None = None
+) -> bool:
     failed: set[str] = set()
     unrun: set[str] = set()
 
     def note(result: CheckResult) -> None:
         failed.update({result.id} if result.status == "failed" else ())
         unrun.update({result.id} if result.status == "not_run" else ())
-        if matrix.enough is not None and len(failed) >= matrix.enough:
+        if enough is not None and len(failed) >= enough:
             raise _EnoughError
 
-    row.runs += 1
     refused = False
     with suppress(_EnoughError):
-        refused = (
-            check(port, matrix.profile, seed=seed, dtypes=[dtype], progress=note, diagnose=False).verdict == "fail"
-        )
-    row.failing += bool(failed) or refused
+        report = check(port, matrix.profile, seed=seed, dtypes=[dtype], only=only, progress=note, diagnose=False)
+        refused = report.verdict == "fail"
     row.failed.update(failed)
     row.unrun |= unrun
+    return bool(failed) or refused

@@ -87,7 +87,7 @@ def _names() -> Iterator[Case]:
     more = ("beta/gamma", "LayerNorm/kernel", "head/weight")
     yield Case(
         "roles/by-name-alone", "gamma wins over beta, and a norm's kernel is a matrix like any other",
-        _hyper(weight_decay=0.5), {name: params[names[0]] for name in more},
+        _hyper(weight_decay=0.5), dict.fromkeys(more, params[names[0]]),
         [dict.fromkeys(more, (1, -1, 1, -1, 1, -1, 1, -1))], flags=("Roles", "NoRMS"),
         shapes=dict.fromkeys(more, (2, 4)), requires={"roles": "names"},
     )  # fmt: skip
