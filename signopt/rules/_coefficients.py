@@ -21,7 +21,7 @@ class _Coefficients:
         if compute == "float64":
             return self
         numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "moves"}
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore"):
             return replace(self, **{name: float(np.float32(number)) for name, number in numbers.items()})
 
 

@@ -143,3 +143,8 @@ def test_zero_is_a_legal_hyperparameter(rule):
     param, momentum = RULES[rule](ONE, 2 * ONE, ONE, lr=0.0, weight_decay=0.0, **beta)
     assert param.tolist() == [1.0, 1.0, 1.0]
     assert momentum.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_an_unsupported_dtype_is_answered_with_those_that_are():
+    with pytest.raises(TypeError, match=r"dtype int64; supported are float64, float32, float16, bfloat16$"):
+        signopt.lion(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64))
