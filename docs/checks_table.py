@@ -49,22 +49,23 @@ def lines(matrix: dict[str, Any]) -> Iterator[str]:
     for check in REGISTRY.values():
         if any(check.id in names for names in matrix["checks"].values()):
             caught = [row for row in mutants if check.id in row["failed"]]
-            yield f"| `{check.id}` | {check.proves} | {len(caught)} | {why(check, caught)} |".replace("|p|", "\\|p\\|")
+            proves = check.proves.replace("|", "\\|")
+            yield f"| `{check.id}` | {proves} | {len(caught)} | {why(check, caught)} |"
 
 
 def why(check: Check, caught: list[dict[str, Any]]) -> str:
-    """The mutants that no other check catches, else those that one other does, else what sets the check apart."""
+    """The mutants that no other check catches, else those that the fewest others do."""
     alone = _named(row for row in caught if len(row["failed"]) == 1)
     if alone:
         return f"only it: {alone}"
-    beside = _named(row for row in caught if len(row["failed"]) == 2)
-    if beside:
-        return f"with one other check: {beside}"
-    if check.profile == "core":
-        return "core, whose few checks any language can run, would miss them"
+    if not caught:
+        return "speaks of a dtype or a declaration that none of these mutants has"
     if check.metamorphic:
         return "compares the port with itself, so it holds whatever the bounds of the others are"
-    return "tells these bugs from others in a diagnosis"
+    fewest = min(len(row["failed"]) for row in caught)
+    beside = "one other check" if fewest == 2 else f"{fewest - 1} other checks"
+    core = "one of the few that any language can run in core; " if check.profile == "core" else ""
+    return f"{core}with {beside}: {_named(row for row in caught if len(row['failed']) == fewest)}"
 
 
 def _named(rows: Iterator[dict[str, Any]], most: int = 4) -> str:

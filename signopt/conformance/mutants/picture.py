@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from xml.sax.saxutils import escape
 
 from signopt.conformance.mutants.matrix import Matrix, Row
@@ -74,13 +75,22 @@ def _grid(grid: Grid) -> Iterable[str]:
     for i, name in enumerate(grid.rows):
         y = grid.top + CELL * i
         yield _text(name, grid.left - 6, y + 11.5, 'text-anchor="end"')
-        yield from (_cell(grid.left + CELL * j, y, fill) for j, fill in enumerate(grid.cells[i]))
+        x = grid.left
+        for fill, run in groupby(grid.cells[i]):
+            count = len(list(run))
+            yield _cells(x, y, fill, count)
+            x += CELL * count
         if grid.notes:
             yield _text(grid.notes[i], grid.left + CELL * len(grid.columns) + 8, y + 11.5)
+    columns = (grid.left + CELL * j - 0.5 for j in range(len(grid.columns) + 1))
+    lines = "".join(f"M{x:.1f} {grid.top:.1f}v{CELL * len(grid.rows)}" for x in columns)
+    yield f'<path d="{lines}" stroke="{RULE}"/>'
 
 
-def _cell(x: float, y: float, fill: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{CELL - 1}" height="{CELL - 1}" fill="{fill}" stroke="{RULE}"/>'
+def _cells(x: float, y: float, fill: str, count: int = 1) -> str:
+    """Neighbouring cells of one colour, as one shape: a matrix has tens of thousands of cells."""
+    width = CELL * count - 1
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width}" height="{CELL - 1}" fill="{fill}" stroke="{RULE}"/>'
 
 
 def _text(text: str, x: float, y: float, style: str = "") -> str:
@@ -90,7 +100,7 @@ def _text(text: str, x: float, y: float, style: str = "") -> str:
 def _legend(legend: Mapping[str, str], y: float) -> Iterable[str]:
     x = 12.0
     for meaning, colour in legend.items():
-        yield _cell(x, y, colour)
+        yield _cells(x, y, colour)
         yield _text(meaning, x + CELL + 4, y + 11.5)
         x += CELL + 22 + LETTER * len(meaning)
 
