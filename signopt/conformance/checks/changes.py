@@ -37,16 +37,36 @@ def rate(s: Session) -> None:
 @check("changes/to-zero")
 def to_zero(s: Session) -> None:
     """A rate or a beta that becomes 0 between steps is 0 from then on, and holds again when it comes back."""
-    beta = "betas" if s.rule == "lion" else "beta"
-    for key, zero in (("lr", 0.0), (beta, (0.0, 0.0) if s.rule == "lion" else 0.0)):
-        with s.edge(f"{key} = {zero}"):
-            run = s.start(sized(s, 32), s.hyper(weight_decay=0.5), sized(s, 32))
-            before = run.hyper[key]
+    _to_zero_and_back(s, "lr", 0.0)
+    if s.rule == "signum":
+        _signum_to_sign_descent(s)
+    else:
+        _to_zero_and_back(s, *(("betas", (0.0, 0.0)) if s.rule == "lion" else ("beta", 0.0)))
+
+
+def _to_zero_and_back(s: Session, key: str, zero: Any) -> None:
+    with s.edge(f"{key} = {zero}"):
+        run = s.start(sized(s, 32), s.hyper(weight_decay=0.5), sized(s, 32))
+        before = run.hyper[key]
+        run.step(s.array(sized(s, 32)))
+        for value in (zero, before):
+            run.configure(**{key: value})
+            run.step(s.array(sized(s, 32, -1, 1)))
             run.step(s.array(sized(s, 32)))
-            for value in (zero, before):
-                run.configure(**{key: value})
-                run.step(s.array(sized(s, 32, -1, 1)))
-                run.step(s.array(sized(s, 32)))
+
+
+def _signum_to_sign_descent(s: Session) -> None:
+    """Signum with β = 0 reads no momentum, so a port may leave what it has of it alone; only its step is compared."""
+    with s.edge("beta = 0.0"):
+        run = s.start(sized(s, 32), s.hyper(weight_decay=0.5), sized(s, 32))
+        run.step(s.array(sized(s, 32)))
+        run.configure(beta=0.0)
+        grads = {name: s.array(sized(s, 32, -1, 1)) for name in run.param}
+        s.driver.step({name: grad.copy() for name, grad in grads.items()})
+        changed = s.driver.params(run.param)
+        fresh = s.start(run.param, run.hyper)
+        fresh.step(grads)
+        s.expect_equal(changed, fresh.param, "with beta changed to 0 the step is not that of a port made with it")
 
 
 @check("changes/decay")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, NumpyPort
+from signopt.conformance.mutants.base import Array, NumpyPort, SignumPort
 from signopt.conformance.mutants.registry import Variant, variant
 from signopt.conformance.mutants.right_tiger import RIGHT_TIGER, complement_coefficients
 from signopt.conformance.port import Arrays
@@ -346,9 +346,28 @@ def _right(rule: str, *tables: tuple[tuple[str, str, dict[str, Any]], ...]) -> t
     return (*rows, *_half(rule), *_single_only(rule))
 
 
+def _sign_descent(self: Any, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
+    if self.beta():
+        return SignumPort.update(self, name, p, g, m)
+    s = self.sign(g)
+    return self.move(p, s, self.lr(), self.decay(name, p, s)), m
+
+
+def _shown_if_read(self: Any) -> Any:
+    return NumpyPort.momentum(self) if self.beta() else None
+
+
+_SIGN_DESCENT = (
+    (
+        "sign-descent-at-zero",
+        "with β = 0 no momentum is read, written or shown",
+        {"update": _sign_descent, "momentum": _shown_if_read},
+    ),
+)
+
 RIGHT_PORTS: Mapping[str, tuple[Variant, ...]] = {
     "lion": _right("lion", _ARITHMETIC, _BLENDS),
-    "signum": _right("signum", _ARITHMETIC, _BLENDS),
+    "signum": _right("signum", _ARITHMETIC, _BLENDS, _SIGN_DESCENT),
     "tiger": _right("tiger", _ARITHMETIC, RIGHT_TIGER),
 }
 
