@@ -40,6 +40,20 @@ def small(s: Session) -> None:
             run.step(run.near_zero(graded(s, 32)))
 
 
+@check("magnitude/windows", rules=("tiger",))
+def windows(s: Session) -> None:
+    """Gradients far above and far below 1 count with their share in a window: nothing is clipped, and there is no ε."""
+    top = s.storage.emax - 4
+    for power in (6, max(top // 2, 8), top, -6, -max(_reach(s) // 2, 7)):
+        run = s.start(sized(s, 32), s.hyper(weight_decay=0.25, accumulation_steps=2))
+        for _ in range(2):
+            run.step(s.array(sized(s, 32, -1, 1) * 2.0**power))
+            if power > 0 or s.storage.precision >= 24:
+                _probe(s, run, 2)
+            else:
+                run.step(s.array(sized(s, 32, -1, 1) * 2.0**power))
+
+
 @check("magnitude/mixed")
 def mixed(s: Session) -> None:
     """Large and small gradients in one tensor do not reach each other: nothing is normalised over the tensor."""
