@@ -29,7 +29,7 @@ class Workspace:
 
     def __init__(self, nbytes: int) -> None:
         self._doubles = np.empty(nbytes // 8, np.float64)
-        self._views = {dtype: self._doubles.view(dtype) for dtype in ("float32", "float64", "bool", "int8")}
+        self._views = {dtype: self._doubles.view(dtype) for dtype in ("float32", "float64", "bool")}
         self._prepared_for = (-1, "")
 
     def prepare(self, size: int, compute: str) -> None:
