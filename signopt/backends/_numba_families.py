@@ -21,10 +21,10 @@ __all__ = ["Floats", "TensorTable", "is_addressable", "is_compiled"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _LIKE = {
-    "float64": np.empty(0, np.float64),
-    "float32": np.empty(0, np.float32),
-    "float16": np.empty(0, np.int16),
-    "bfloat16": np.empty(0, np.uint16),
+    "float64": np.float64(0),
+    "float32": np.float32(0),
+    "float16": np.int16(0),
+    "bfloat16": np.uint16(0),
 }
 
 

@@ -5,24 +5,37 @@ Compiled kernels see float32 and float64 as themselves, float16 as int16 and bfl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["narrowed", "pointer_to", "prefetched", "squares_by_eights", "widened"]
+__all__ = ["element", "loaded", "looked_at_by_eights", "narrowed", "pointer_to", "sixty_four_places", "widened"]
 
-_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
-_EIGHT_DOUBLES = ir.VectorType(ir.DoubleType(), 8)
+_EIGHT_FLOATS, _EIGHT_DOUBLES = ir.VectorType(_FLOAT, 8), ir.VectorType(ir.DoubleType(), 8)
 _EIGHT_ZEROS = ir.Constant(_EIGHT_DOUBLES, [0.0] * 8)
+_EIGHT_FALSE = ir.Constant(ir.VectorType(ir.IntType(1), 8), [0] * 8)
+
+
+@intrinsic
+def element(typing_context: Any, address: Any, index: Any, like: Any) -> Any:
+    """The address of element ``index`` of an array at ``address``, of the type of the number ``like``."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return builder.add(args[0], builder.mul(args[1], ir.Constant(_I64, like.bitwidth // 8)))
+
+    return types.int64(types.int64, types.int64, like), generate
 
 
 @intrinsic
 def pointer_to(typing_context: Any, address: Any, like: Any) -> Any:
-    """A pointer to ``address``, an integer, whose elements have the type of those of the array ``like``."""
-    pointer = types.CPointer(like.dtype)
+    """A pointer to ``address``, an integer, whose elements have the type of the number ``like``."""
+    pointer = types.CPointer(like)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(pointer))
@@ -31,18 +44,24 @@ def pointer_to(typing_context: Any, address: Any, like: Any) -> Any:
 
 
 @intrinsic
-def prefetched(typing_context: Any, address: Any) -> Any:
-    """Have the cache line at ``address`` fetched, for reading; an address that nothing lies at is ignored."""
+def sixty_four_places(typing_context: Any, like: Any) -> Any:
+    """The address of room on the stack for 64 numbers of the type of ``like``, until the function returns."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        place = ir.IntType(8).as_pointer()
-        shape = ir.FunctionType(ir.VoidType(), [place, _I32, _I32, _I32])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place], shape)
-        for_reading, kept_in_all_caches, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
-        builder.call(prefetch, [builder.inttoptr(args[0], place), for_reading, kept_in_all_caches, data])
-        return context.get_dummy_value()
+        room = cgutils.alloca_once(builder, context.get_value_type(like), size=64)
+        return builder.ptrtoint(room, _I64)
 
-    return types.none(types.int64), generate
+    return types.int64(like), generate
+
+
+@intrinsic
+def loaded(typing_context: Any, address: Any, like: Any) -> Any:
+    """The number stored at ``address``, of the type of the number ``like``."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], context.get_value_type(like).as_pointer()))
+
+    return like(types.int64, like), generate
 
 
 @intrinsic
@@ -61,65 +80,89 @@ def widened(typing_context: Any, stored: Any) -> Any:
 
 
 @intrinsic
-def squares_by_eights(typing_context: Any, address: Any, first: Any, eights: Any, like: Any) -> Any:
-    """Σx² in float64 over ``first`` elements at ``address``, and over the ``eights`` elements after them, as a pair.
+def looked_at_by_eights(typing_context: Any, places: Any, count: Any, ahead: Any, like: Any) -> Any:
+    """Σp² in float64 over ``count`` elements, a positive multiple of 8, and whether any of as many of g is a NaN.
 
-    ``first`` and ``eights`` are multiples of 8, and ``eights`` is the larger. The order is NumPy's: element i is added
-    to sum i mod 8, and at last the sums in pairs. Two at once hide the latency of the additions. It is written in
-    vectors because LLVM, held to this order, leaves a loop of eight separate sums scalar.
+    ``places`` are the addresses of p, g and of something else that is fetched on the way; p and g are fetched ``ahead``
+    bytes before they are looked at. The order of the sum is NumPy's: element i is added to sum i mod 8, and at last the
+    sums in pairs. It is written in vectors because LLVM, held to this order, leaves a loop of eight separate sums
+    scalar.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        address, first, eights = args[:3]
-        before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        size = like.dtype.bitwidth // 8
-        offset = builder.mul(first, ir.Constant(_I64, size))
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        i, left, right = builder.phi(_I64), builder.phi(_EIGHT_DOUBLES), builder.phi(_EIGHT_DOUBLES)
-        place = builder.add(address, builder.mul(i, ir.Constant(_I64, size)))
-        x, y = (_eight_doubles(builder, at, like.dtype, size) for at in (place, builder.add(place, offset)))
-        longer = builder.fadd(left, builder.fmul(x, x))
-        new_left = builder.select(builder.icmp_signed("<", i, first), longer, left)
-        new_right = builder.fadd(right, builder.fmul(y, y))
-        next_i = builder.add(i, ir.Constant(_I64, 8))
-        zero = ir.Constant(_I64, 0)
-        for phi, start, later in ((i, zero, next_i), (left, _EIGHT_ZEROS, new_left), (right, _EIGHT_ZEROS, new_right)):
-            phi.add_incoming(start, before)
-            phi.add_incoming(later, loop)
-        builder.cbranch(builder.icmp_signed("<", next_i, eights), loop, after)
-        builder.position_at_end(after)
-        sums = [_sum_in_pairs(builder, vector) for vector in (new_left, new_right)]
-        return context.make_tuple(builder, signature.return_type, sums)
+        addresses = cgutils.unpack_tuple(builder, args[0], 3)
+        size = ir.Constant(_I64, like.bitwidth // 8)
 
-    return types.UniTuple(types.float64, 2)(types.int64, types.int64, types.int64, like), generate
+        def look(i: Any, total: Any, nans: Any) -> tuple[Any, Any]:
+            p_place, g_place, other_place = (builder.add(address, builder.mul(i, size)) for address in addresses)
+            for place in (builder.add(p_place, args[2]), builder.add(g_place, args[2]), other_place):
+                _prefetch(builder, place)
+            x, d = _doubled(builder, _eight(builder, p_place, like)), _eight(builder, g_place, like)
+            return builder.fadd(total, builder.fmul(x, x)), builder.or_(nans, builder.fcmp_unordered("uno", d, d))
+
+        total, nans = _loop_by_eights(builder, args[1], (_EIGHT_ZEROS, _EIGHT_FALSE), look)
+        broken = builder.icmp_unsigned("!=", builder.bitcast(nans, _I8), ir.Constant(_I8, 0))
+        return context.make_tuple(builder, signature.return_type, [_sum_in_pairs(builder, total), broken])
+
+    return types.Tuple([types.float64, types.boolean])(places, types.int64, types.int64, like), generate
 
 
-def _eight_doubles(builder: ir.IRBuilder, place: Any, stored: Any, itemsize: int) -> Any:
+def _prefetch(builder: ir.IRBuilder, address: Any) -> None:
+    """Have the cache line at ``address`` fetched, for reading; an address that nothing lies at is ignored."""
+    place = ir.IntType(8).as_pointer()
+    shape = ir.FunctionType(ir.VoidType(), [place, _I32, _I32, _I32])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place], shape)
+    for_reading, kept_in_all_caches, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
+    builder.call(prefetch, [builder.inttoptr(address, place), for_reading, kept_in_all_caches, data])
+
+
+def _loop_by_eights(
+    builder: ir.IRBuilder, stop: Any, values: tuple[Any, ...], body: Callable[..., tuple[Any, ...]]
+) -> tuple[Any, ...]:
+    """``values = body(i, *values)`` for i = 0, 8, 16, … below ``stop``, at least once."""
+    before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    i, *current = (builder.phi(kind) for kind in (_I64, *(value.type for value in values)))
+    later = body(i, *current)
+    following = builder.add(i, ir.Constant(_I64, 8))
+    for phi, first, next_ in zip((i, *current), (ir.Constant(_I64, 0), *values), (following, *later), strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(next_, loop)
+    builder.cbranch(builder.icmp_signed("<", following, stop), loop, after)
+    builder.position_at_end(after)
+    return later
+
+
+def _eight(builder: ir.IRBuilder, place: Any, stored: Any) -> Any:
+    """Eight numbers at ``place``, in float32, or in float64 if they are."""
     element = {types.float64: ir.DoubleType(), types.float32: _FLOAT}.get(stored, _I16)
-    vector = builder.load(builder.inttoptr(place, ir.VectorType(element, 8).as_pointer()), align=itemsize)
-    if stored == types.float64:
-        return vector
+    pointer = builder.inttoptr(place, ir.VectorType(element, 8).as_pointer())
+    vector = builder.load(pointer, align=stored.bitwidth // 8)
     if stored == types.int16:
-        vector = builder.bitcast(vector, ir.VectorType(_HALF, 8))
-    elif stored == types.uint16:
+        return builder.fpext(builder.bitcast(vector, ir.VectorType(_HALF, 8)), _EIGHT_FLOATS)
+    if stored == types.uint16:
         eight_ints = ir.VectorType(_I32, 8)
         high = builder.shl(builder.zext(vector, eight_ints), ir.Constant(eight_ints, [16] * 8))
-        vector = builder.bitcast(high, ir.VectorType(_FLOAT, 8))
-    return builder.fpext(vector, _EIGHT_DOUBLES)
+        return builder.bitcast(high, _EIGHT_FLOATS)
+    return vector
+
+
+def _doubled(builder: ir.IRBuilder, eight: Any) -> Any:
+    return eight if eight.type == _EIGHT_DOUBLES else builder.fpext(eight, _EIGHT_DOUBLES)
 
 
 def _sum_in_pairs(builder: ir.IRBuilder, vector: Any) -> Any:
-    numbers = [builder.extract_element(vector, ir.Constant(_I32, j)) for j in range(8)]
-    while len(numbers) > 1:
-        numbers = [builder.fadd(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
-    return numbers[0]
+    for count in (8, 4, 2):
+        places = [ir.Constant(ir.VectorType(_I32, count // 2), list(range(start, count, 2))) for start in (0, 1)]
+        vector = builder.fadd(*(builder.shuffle_vector(vector, vector, every_other) for every_other in places))
+    return builder.extract_element(vector, ir.Constant(_I32, 0))
 
 
 @intrinsic
 def narrowed(typing_context: Any, value: Any, like: Any) -> Any:
-    """``value`` rounded to nearest even to the storage format of the array ``like``."""
-    stored = like.dtype
+    """``value`` rounded to nearest even to the storage format of the number ``like``."""
+    stored = like
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         if stored == types.int16:

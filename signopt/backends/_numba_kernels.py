@@ -11,15 +11,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray, njit
 
-from signopt.backends._numba_floats import narrowed, pointer_to, prefetched, squares_by_eights, widened
+from signopt.backends._numba_floats import (
+    element,
+    loaded,
+    looked_at_by_eights,
+    narrowed,
+    pointer_to,
+    sixty_four_places,
+    widened,
+)
 
 __all__ = ["Family", "Looked", "Scalars", "TigerTensors", "lion", "signum", "tiger", "tiger_look"]
 
-AHEAD, LINE = 4096, 64
-"""How far before its use memory is fetched, and the least that is fetched of it, in bytes."""
+AHEAD = 4096
+"""How far before its use memory is fetched, in bytes."""
 
-PIECE = 1024
-"""Elements of p that are looked at before the same ones of g."""
+CHUNK = 1 << 16
+"""So many elements of p, m and g fit into a processor's own cache together."""
+
+LEAF = 128
+"""As many elements ``np.sum`` does not cut in two any more."""
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
 _inlined = njit(nogil=True, cache=True, error_model="numpy", inline="always")
@@ -29,7 +40,8 @@ class Family(NamedTuple):
     """The tensors with one pair of storage dtypes.
 
     ``addresses`` has a row (param, momentum, grad) for each; ``ends`` is the running total of their sizes; the other
-    two are empty arrays of the storage dtypes. A kernel works on elements ``start`` to ``stop``, counted through all.
+    two are numbers of the storage dtypes: arrays would have their owners counted at every call. A kernel works on
+    elements ``start`` to ``stop``, counted through all.
     """
 
     addresses: Any
@@ -69,7 +81,7 @@ class Looked(NamedTuple):
 class TigerTensors(NamedTuple):
     """For each tensor: r, λ, the centre c, the length of its rows (0 where they have no meaning), and NaN seen in g.
 
-    Rows get their r on the way. Where ``whole`` is set, a matrix is one row, and ``broken`` is found on the way too.
+    Rows get their r on the way. Where ``whole`` is set ``broken`` is found on the way too, and r where ``scaled`` is.
     """
 
     rates: Any
@@ -78,6 +90,7 @@ class TigerTensors(NamedTuple):
     columns: Any
     broken: Any
     whole: Any
+    scaled: Any
 
 
 @_compiled
@@ -114,17 +127,22 @@ def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any) 
     while start < stop:
         first, last = _span(family, t, start, stop)
         if not tensors.whole[t]:
-            _tiger(family, t, first, last, k, moves, tensors, tensors.broken[t])
+            _tiger(family, t, first, last, k, moves, tensors, tensors.rates[t], tensors.broken[t])
         elif first == 0:
             size = _span(family, t, start, family.ends[t])[1]
-            broken = _has_nan(_array(family.addresses[t, 2], 0, size, family.param_like))
-            _tiger(family, t, 0, size, k, moves, tensors, broken)
+            p, g, m = _places(family, t, 0)
+            soon = m if size <= CHUNK else p
+            total, broken = _look((p, g, soon), size, family.param_like)
+            rate = k.lr * _root(total / size, k) if tensors.scaled[t] else tensors.rates[t]
+            _tiger(family, t, 0, size, k, moves, tensors, rate, broken)
         start += last - first
         t += 1
 
 
 @_compiled
-def _tiger(family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, broken: Any) -> None:
+def _tiger(
+    family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, broken: Any
+) -> None:
     p, m, g = _piece(family, t, first, last)
     if broken:
         _shrink(family, p, k.shrink, tensors.centres[t])
@@ -133,20 +151,26 @@ def _tiger(family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tenso
     elif tensors.columns[t]:
         _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
     else:
-        _signum(family, p, m, g, k, tensors.rates[t], tensors.decays[t])
+        _signum(family, p, m, g, k, rate, tensors.decays[t])
 
 
 @_compiled
 def tiger_look(family: Any, start: Any, stop: Any, looked: Any) -> None:
-    """Look at chunks ``start`` to ``stop`` of the tensors too large to be looked at when they are updated."""
+    """Look at chunks ``start`` to ``stop`` of the tensors that are not looked at when they are updated."""
     for chunk in range(start, stop):
-        t, first, size = looked.tensors[chunk], looked.firsts[chunk], looked.lasts[chunk] - looked.firsts[chunk]
-        offset, like = first * family.param_like.itemsize, family.param_like
-        p_address, g_address = family.addresses[t, 0] + offset, family.addresses[t, 2] + offset
-        if looked.summed[t]:
-            looked.sums[chunk], looked.broken[chunk] = _look(p_address, g_address, size, like)
-        else:
-            looked.broken[chunk] = _has_nan(_array(g_address, 0, size, like))
+        first, size = looked.firsts[chunk], looked.lasts[chunk] - looked.firsts[chunk]
+        p, g, _ = _places(family, looked.tensors[chunk], first)
+        if not looked.summed[looked.tensors[chunk]]:
+            p = g
+        looked.sums[chunk], looked.broken[chunk] = _look((p, g, p), size, family.param_like)
+
+
+@_inlined
+def _places(family: Any, t: Any, first: Any) -> Any:
+    """The addresses of element ``first`` of p, g and m of tensor ``t``."""
+    p_like, m_like = family.param_like, family.momentum_like
+    p, m, g = family.addresses[t, 0], family.addresses[t, 1], family.addresses[t, 2]
+    return element(p, first, p_like), element(g, first, p_like), element(m, first, m_like)
 
 
 @_inlined
@@ -167,7 +191,7 @@ def _piece(family: Any, t: Any, first: Any, last: Any) -> Any:
 
 @_inlined
 def _array(address: Any, first: Any, last: Any, like: Any) -> Any:
-    return carray(pointer_to(address + first * like.itemsize, like), last - first)
+    return carray(pointer_to(element(address, first, like), like), last - first)
 
 
 @_inlined
@@ -200,9 +224,14 @@ def _tiger_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any
     """Tiger on the rows that start within elements ``first`` to ``last``, each with an RMS of its own."""
     for row in range(-(-first // columns), -(-last // columns)):
         p, m, g = _piece(family, t, row * columns, (row + 1) * columns)
-        address = family.addresses[t, 0] + row * columns * family.param_like.itemsize
-        mean = _sum_of_squares(address, columns, family.param_like) / columns
-        _signum(family, p, m, g, k, k.lr * type(k.one)(math.sqrt(mean)), decay)
+        p_address, g_address, m_address = _places(family, t, row * columns)
+        mean = _look((p_address, g_address, m_address + AHEAD), columns, family.param_like)[0] / columns
+        _signum(family, p, m, g, k, k.lr * _root(mean, k), decay)
+
+
+@_inlined
+def _root(mean: Any, k: Any) -> Any:
+    return type(k.one)(math.sqrt(mean))
 
 
 @_compiled
@@ -218,42 +247,79 @@ def _shrink(family: Any, p: Any, factor: Any, centre: Any) -> None:
 
 
 @_compiled
-def _sum_of_squares(address: Any, size: Any, like: Any) -> Any:
-    """Σp² in float64 over ``size`` elements at ``address``, in the order of ``np.sum``: halves of halves of it.
+def _look(places: Any, size: Any, like: Any) -> Any:
+    """Σp² in float64 over ``size`` elements, in the order of ``np.sum``, and whether g has a NaN.
 
-    Processors see no stream in this order of reading and would wait for memory, so it is asked for beforehand.
+    ``places`` are the addresses of p and g, and of something else that will be wanted soon and is fetched on the way.
+    ``np.sum`` adds halves of halves: ``rests[d]`` and ``sums[d]`` are the size of the second half at depth d, and the
+    sum of the first. A function that calls itself would be shorter, but Numba does not link one from its cache.
     """
-    first = size // 2 // 8 * 8 if size > 128 else 0
-    if size - first > 128:
-        rest = address + first * like.itemsize
-        return _sum_of_squares(address, first, like) + _sum_of_squares(rest, size - first, like)
-    for ahead in range(AHEAD, AHEAD + size * like.itemsize, LINE):
-        prefetched(address + ahead)
-    eights = (size - first) // 8 * 8
-    left, right = squares_by_eights(address, first, eights, like) if eights else (0.0, 0.0)
-    tail = _array(address, first + eights, size, like)
-    for i in range(len(tail)):
-        x = np.float64(widened(tail[i]))
-        right += x * x
-    return left + right
+    rests = _array(sixty_four_places(np.int64(0)), 0, 64, np.int64(0))
+    sums = _array(sixty_four_places(0.0), 0, 64, 0.0)
+    depth, second_halves, start, count, broken = 0, 0, 0, size, False
+    while True:
+        while not _is_looked_at_at_once(count):
+            rests[depth] = count - _middle(count)
+            count = _middle(count)
+            depth += 1
+        total, is_broken = _look_at_once(places, start, count, like)
+        broken |= is_broken
+        while second_halves >> depth & 1:
+            second_halves ^= 1 << depth
+            depth -= 1
+            total += sums[depth]
+        if depth == 0:
+            return total, broken
+        second_halves |= 1 << depth
+        sums[depth - 1] = total
+        start += count
+        count = rests[depth - 1]
 
 
-@_compiled
-def _look(p_address: Any, g_address: Any, size: Any, like: Any) -> Any:
-    """Σp² in the order of ``np.sum``, and whether g has a NaN; in small pieces, so that both are fetched at once."""
-    if size <= PIECE:
-        return _sum_of_squares(p_address, size, like), _has_nan(_array(g_address, 0, size, like))
-    first = size // 2 // 8 * 8
-    offset = first * like.itemsize
-    left, broken_left = _look(p_address, g_address, first, like)
-    right, broken_right = _look(p_address + offset, g_address + offset, size - first, like)
-    return left + right, broken_left or broken_right
+@_inlined
+def _is_looked_at_at_once(size: Any) -> Any:
+    """Whether ``np.sum`` cuts so many elements in none, two or four."""
+    middle = _middle(size)
+    rest = size - middle
+    if middle <= LEAF:
+        return rest <= LEAF
+    return middle - _middle(middle) <= LEAF and rest - _middle(rest) <= LEAF
 
 
-@_compiled
-def _has_nan(g: Any) -> Any:
-    count = 0
-    for i in range(len(g)):
-        d = widened(g[i])
-        count += d != d
-    return count > 0
+@_inlined
+def _look_at_once(places: Any, start: Any, size: Any, like: Any) -> Any:
+    middle = start + _middle(size)
+    stop = start + size
+    if size <= LEAF:
+        return _look_at_leaf(places, start, stop, like)
+    if middle - start <= LEAF:
+        left, left_broken = _look_at_leaf(places, start, middle, like)
+        right, right_broken = _look_at_leaf(places, middle, stop, like)
+        return left + right, left_broken | right_broken
+    first, third = start + _middle(middle - start), middle + _middle(stop - middle)
+    a, a_broken = _look_at_leaf(places, start, first, like)
+    b, b_broken = _look_at_leaf(places, first, middle, like)
+    c, c_broken = _look_at_leaf(places, middle, third, like)
+    d, d_broken = _look_at_leaf(places, third, stop, like)
+    return (a + b) + (c + d), a_broken | b_broken | c_broken | d_broken
+
+
+@_inlined
+def _look_at_leaf(places: Any, start: Any, stop: Any, like: Any) -> Any:
+    p, g, other = element(places[0], start, like), element(places[1], start, like), element(places[2], start, like)
+    size = stop - start
+    eights = size // 8 * 8
+    total, broken = 0.0, False
+    if eights:
+        total, broken = looked_at_by_eights((p, g, other), eights, AHEAD, like)
+    for i in range(eights, size):
+        x, d = np.float64(widened(loaded(element(p, i, like), like))), widened(loaded(element(g, i, like), like))
+        total += x * x
+        broken |= d != d
+    return total, broken
+
+
+@_inlined
+def _middle(size: Any) -> Any:
+    """Where ``np.sum`` cuts so many elements in two, or 0 if it does not."""
+    return size // 2 // 8 * 8 if size > LEAF else 0

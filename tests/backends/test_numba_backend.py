@@ -17,7 +17,7 @@ from signopt.backends import _numba_kernels as kernels  # noqa: E402
 from signopt.backends._numba_families import TensorTable, is_compiled  # noqa: E402
 from signopt.backends.numba import NumbaBackend  # noqa: E402
 from signopt.backends.numpy import NumpyBackend  # noqa: E402
-from tests.backends.cases import STEPS, STORAGE, assert_is_the_rule, random_tensor  # noqa: E402
+from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, random_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
 
 FEATURES = importlib.import_module("llvmlite.binding").get_host_cpu_features()
@@ -58,6 +58,44 @@ def test_a_contraction_would_be_seen_in_the_bits(monkeypatch):
     monkeypatch.setattr(kernels, "lion", numba.njit(nogil=True)(kernels.lion.py_func))
     with pytest.raises(AssertionError, match="is not"):
         assert_is_the_rule(NumbaBackend, [random_tensor((5000,), "f32", 0)], "lion")
+
+
+LIKE = {"f64": np.float64(0), "f32": np.float32(0), "f16": np.int16(0), "bf16": np.uint16(0)}
+
+
+@pytest.mark.parametrize("storage", LIKE)
+def test_squares_are_summed_in_the_order_of_numpy(storage):
+    """In float64, where each order has other bits; RMS is rounded afterwards, which hides most of them."""
+    values = random_tensor((70_000,), storage, 0)[0]
+    squares = np.square(values.astype(np.float64))
+    sizes = [*range(1, 1200), *range(2040, 2060), *range(4090, 4110), 65_535, 65_536, 65_537, 69_993]
+    place = values.ctypes.data
+    for size in sizes:
+        total, broken = kernels._look((place, place, place), size, LIKE[storage])
+        assert total == np.sum(squares[:size]), size
+        assert not broken
+
+
+@pytest.mark.parametrize("storage", LIKE)
+def test_a_nan_is_seen_wherever_it_is(storage):
+    values = random_tensor((1003,), storage, 0)[0]
+    for index in range(values.size):
+        grad = values.copy()
+        grad[index] = np.nan
+        places = values.ctypes.data, grad.ctypes.data, values.ctypes.data
+        assert kernels._look(places, values.size, LIKE[storage])[1], index
+        assert not kernels._look(places, index, LIKE[storage])[1], index
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("step", ["tiger-within", "tiger-moves"])
+def test_a_tensor_too_large_for_a_cache_is_looked_at_by_one_thread_where_there_are_many(step, threads):
+    shapes = [(1_300, 1_024), (66, 1_024), (69_001,), (300, 255), (40_000,)]
+    tensors = [random_tensor(shape, "f64-f32", seed) for seed, shape in enumerate(shapes)]
+    assert_is_the_rule(NumbaBackend, tensors, step, threads=threads, roles=["matrix", *ROLES])
+    for _, grad, _ in tensors[1::2]:
+        grad.flat[-1] = np.nan
+    assert_is_the_rule(NumbaBackend, tensors, step, threads=threads, roles=["matrix", *ROLES])
 
 
 @pytest.mark.parametrize("step", ["lion", "tiger-moves"])
