@@ -1,8 +1,8 @@
 """Time signopt and its peers beside each other: ``python asv_benchmarks/side_by_side.py``.
 
 One process for each number of threads and layout, pinned to as many processors as threads. In it the contenders take
-turns, one step each, for ``--runs`` rounds, so that a machine that slows down slows down for all. Printed are medians,
-and ratios of medians.
+turns, for ``--runs`` rounds, so that a machine that slows down slows down for all. A turn is a rest, one step that
+wakes the processors, and one that is timed. Printed are medians: of times, and of the ratios of two in one round.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "SIGNOPT_NUM_THREADS")
 LIMIT = "limit: in-place add"
 SPIN = 0.05
-"""Seconds of rest before a timed step: OpenMP's threads spin for a while after theirs, on the next one's processor."""
+"""Seconds of rest before a turn: OpenMP's threads spin for a while after theirs, on the next one's processor."""
 
 
 def main() -> None:
@@ -86,6 +86,7 @@ def measure(layout: str, threads: int, rounds: int, only: list[str] | None) -> d
     for _ in range(rounds):
         for name, step in steps.items():
             time.sleep(SPIN)
+            step()
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)
@@ -129,22 +130,26 @@ def table(report: dict[str, Any]) -> str:
     """All medians, with the ratio to the limit and to signopt's backends."""
     lines = [f"{report['processor']}, Python {report['python']}"]
     for run in report["runs"]:
-        medians = {name: statistics.median(times) for name, times in run["seconds"].items()}
         rounds = len(next(iter(run["seconds"].values())))
         size = f"{run['parameters']} float32 parameters"
         lines += ["", f"{run['layout']}: {size}, {run['threads']} threads, {rounds} rounds"]
         lines.append(f"{'':26}{'ns/param':>9}{'of limit':>9}{'numba/it':>9}{'numpy/it':>9}{'extra MiB':>10}")
-        for name, median in sorted(medians.items(), key=lambda item: item[1]):
-            ratios = [_ratio(medians.get(other), median) for other in (LIMIT, "signopt numba", "signopt numpy")]
+        for name, times in sorted(run["seconds"].items(), key=lambda item: statistics.median(item[1])):
+            ratios = [ratio(run, other, name) for other in (LIMIT, "signopt numba", "signopt numpy")]
+            columns = "".join(f"{'':>9}" if value is None else f"{value:9.2f}" for value in ratios)
             extra = run["extra_bytes"][name]
             extra_text = "?" if extra is None else f"{extra / 2**20:.2f}"
-            lines.append(f"{name:26}{median / run['parameters'] * 1e9:9.2f}{''.join(ratios)}{extra_text:>10}")
+            nanoseconds = statistics.median(times) / run["parameters"] * 1e9
+            lines.append(f"{name:26}{nanoseconds:9.2f}{columns}{extra_text:>10}")
         lines += [f"{name:26} not run: {module} is not installed" for name, module in run["missing"].items()]
     return "\n".join(lines)
 
 
-def _ratio(numerator: float | None, denominator: float) -> str:
-    return f"{'':>9}" if numerator is None else f"{numerator / denominator:9.2f}"
+def ratio(run: dict[str, Any], one: str, other: str) -> float | None:
+    """The median over the rounds of the time of one contender over that of another; None if either did not run."""
+    if one not in run["seconds"] or other not in run["seconds"]:
+        return None
+    return statistics.median(a / b for a, b in zip(run["seconds"][one], run["seconds"][other], strict=True))
 
 
 if __name__ == "__main__":
