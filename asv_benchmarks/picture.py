@@ -44,17 +44,21 @@ def _draw_times(axis: Any, runs: list[dict[str, Any]]) -> None:
     for place, (run, values) in enumerate(zip(runs, medians, strict=True)):
         rows = [row + (len(runs) - 1 - place) * height for row in range(len(names))]
         colour = COLOURS.get(run["threads"], "#444444")
-        bars = axis.barh(
-            rows, [values[name] for name in names], height, color=colour, label=f"{run['threads']} threads"
-        )
+        bars = axis.barh(rows, [values[name] for name in names], height, color=colour, label=_threads(run["threads"]))
         axis.bar_label(bars, fmt="%.2f", fontsize=6, padding=2)
     axis.set_yticks([row + 0.4 - height / 2 for row in range(len(names))], names, fontsize=7)
     axis.set_xscale("log")
+    axis.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
+    axis.set_xticks([], minor=True)
     axis.set_xlabel("ns per parameter")
     axis.margins(x=0.15)
     axis.legend(fontsize=7)
     for label in axis.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("signopt") else "normal")
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread{'s' if number > 1 else ''}"
 
 
 def _draw_memory(axis: Any, run: dict[str, Any]) -> None:

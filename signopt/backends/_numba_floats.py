@@ -162,16 +162,15 @@ def _sum_in_pairs(builder: ir.IRBuilder, vector: Any) -> Any:
 @intrinsic
 def narrowed(typing_context: Any, value: Any, like: Any) -> Any:
     """``value`` rounded to nearest even to the storage format of the number ``like``."""
-    stored = like
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        if stored == types.int16:
+        if like == types.int16:
             return builder.bitcast(builder.fptrunc(args[0], _HALF), _I16)
-        if stored == types.uint16:
+        if like == types.uint16:
             return _bfloat16_bits(builder, args[0])
-        return context.cast(builder, args[0], value, stored)
+        return context.cast(builder, args[0], value, like)
 
-    return stored(value, like), generate
+    return like(value, like), generate
 
 
 def _bfloat16_bits(builder: ir.IRBuilder, value: Any) -> Any:
