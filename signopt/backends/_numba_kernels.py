@@ -26,6 +26,9 @@ __all__ = ["Family", "Looked", "Scalars", "TigerTensors", "lion", "signum", "tig
 AHEAD = 4096
 """How far before its use memory is fetched, in bytes."""
 
+LINE = 64
+"""Bytes of a cache line, or of half of one, and of the longest vector."""
+
 CHUNK = 1 << 16
 """So many elements of p, m and g fit into a processor's own cache together."""
 
@@ -99,7 +102,10 @@ def lion(family: Any, start: Any, stop: Any, k: Any) -> None:
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
-        p, m, g = _piece(family, t, first, last)
+        middle = _line(family, t, first, last)
+        p, m, g = _piece(family, t, first, middle)
+        _lion(family, p, m, g, k, k.lr, k.weight_decay)
+        p, m, g = _piece(family, t, middle, last)
         _lion(family, p, m, g, k, k.lr, k.weight_decay)
         start += last - first
         t += 1
@@ -111,7 +117,10 @@ def signum(family: Any, start: Any, stop: Any, k: Any) -> None:
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
-        p, m, g = _piece(family, t, first, last)
+        middle = _line(family, t, first, last)
+        p, m, g = _piece(family, t, first, middle)
+        _signum(family, p, m, g, k, k.lr, k.weight_decay)
+        p, m, g = _piece(family, t, middle, last)
         _signum(family, p, m, g, k, k.lr, k.weight_decay)
         start += last - first
         t += 1
@@ -151,6 +160,10 @@ def _tiger(
     elif tensors.columns[t]:
         _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
     else:
+        middle = _line(family, t, first, last)
+        p, m, g = _piece(family, t, first, middle)
+        _signum(family, p, m, g, k, rate, tensors.decays[t])
+        p, m, g = _piece(family, t, middle, last)
         _signum(family, p, m, g, k, rate, tensors.decays[t])
 
 
@@ -187,6 +200,18 @@ def _piece(family: Any, t: Any, first: Any, last: Any) -> Any:
     m = _array(family.addresses[t, 1], first, last, family.momentum_like)
     g = _array(family.addresses[t, 2], first, last, family.param_like)
     return p, m, g
+
+
+@_inlined
+def _line(family: Any, t: Any, first: Any, last: Any) -> Any:
+    """The first of many elements at which a cache line of p begins: vectors that lie across two are slower."""
+    if last - first < CHUNK:
+        return first
+    address, like = family.addresses[t, 0], family.param_like
+    middle = first
+    while element(address, middle, like) % LINE:
+        middle += 1
+    return middle
 
 
 @_inlined

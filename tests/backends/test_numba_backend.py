@@ -98,6 +98,22 @@ def test_a_tensor_too_large_for_a_cache_is_looked_at_by_one_thread_where_there_a
     assert_is_the_rule(NumbaBackend, tensors, step, threads=threads, roles=["matrix", *ROLES])
 
 
+@pytest.mark.parametrize("storage", STORAGE)
+@pytest.mark.parametrize("step", ["lion", "signum", "tiger-moves"])
+def test_large_tensors_that_begin_anywhere_in_a_cache_line(step, storage):
+    tensor = random_tensor((kernels.CHUNK + 77,), storage, 0)
+    for offset in (0, 1, 3, 7, 31):
+
+        def shifted(array, offset=offset):
+            room = np.empty(array.size + 64, array.dtype)
+            start = -room.ctypes.data % 64 // array.itemsize + offset
+            view = room[start : start + array.size]
+            view[...] = array
+            return view
+
+        assert_is_the_rule(NumbaBackend, [tensor], step, roles=["matrix"], layout=shifted)
+
+
 @pytest.mark.parametrize("step", ["lion", "tiger-moves"])
 def test_a_step_takes_less_than_64_kibibytes(step):
     p, g, m = (np.ones(1 << 22, np.float32) for _ in range(3))
