@@ -103,10 +103,9 @@ def lion(family: Any, start: Any, stop: Any, k: Any) -> None:
     while start < stop:
         first, last = _span(family, t, start, stop)
         middle = _line(family, t, first, last)
-        p, m, g = _piece(family, t, first, middle)
-        _lion(family, p, m, g, k, k.lr, k.weight_decay)
-        p, m, g = _piece(family, t, middle, last)
-        _lion(family, p, m, g, k, k.lr, k.weight_decay)
+        for begin, end in ((first, middle), (middle, last)):
+            p, m, g = _piece(family, t, begin, end)
+            _lion(family, p, m, g, k, k.lr, k.weight_decay)
         start += last - first
         t += 1
 
@@ -117,11 +116,7 @@ def signum(family: Any, start: Any, stop: Any, k: Any) -> None:
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
-        middle = _line(family, t, first, last)
-        p, m, g = _piece(family, t, first, middle)
-        _signum(family, p, m, g, k, k.lr, k.weight_decay)
-        p, m, g = _piece(family, t, middle, last)
-        _signum(family, p, m, g, k, k.lr, k.weight_decay)
+        _signum_of_tensor(family, t, first, last, k, k.lr, k.weight_decay)
         start += last - first
         t += 1
 
@@ -160,11 +155,7 @@ def _tiger(
     elif tensors.columns[t]:
         _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
     else:
-        middle = _line(family, t, first, last)
-        p, m, g = _piece(family, t, first, middle)
-        _signum(family, p, m, g, k, rate, tensors.decays[t])
-        p, m, g = _piece(family, t, middle, last)
-        _signum(family, p, m, g, k, rate, tensors.decays[t])
+        _signum_of_tensor(family, t, first, last, k, rate, tensors.decays[t])
 
 
 @_compiled
@@ -232,6 +223,14 @@ def _lion(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: 
         c = k.B1 * v + k.A1 * d
         p[i] = narrowed(x - rate * (_sign(c, k.one) + weight_decay * x), family.param_like)
         m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
+
+
+@_inlined
+def _signum_of_tensor(family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+    middle = _line(family, t, first, last)
+    for begin, end in ((first, middle), (middle, last)):
+        p, m, g = _piece(family, t, begin, end)
+        _signum(family, p, m, g, k, rate, weight_decay)
 
 
 @_compiled
