@@ -78,7 +78,7 @@ def _signopt_lion(backend: type[Any], tensors: Tensors) -> Step:
     bound.threads = tensors.threads
     grads = list(tensors.grads.values())
     coefficients = LionCoefficients.of(lr=LR, betas=BETAS, weight_decay=WEIGHT_DECAY)
-    return lambda: bound.lion(grads, coefficients)
+    return lambda: bound.step(grads, coefficients)
 
 
 def _signopt_tiger(backend: type[Any], tensors: Tensors) -> Step:
@@ -89,7 +89,7 @@ def _signopt_tiger(backend: type[Any], tensors: Tensors) -> Step:
     coefficients = TigerCoefficients.of(
         step=0, lr=LR, beta=0.965, weight_decay=WEIGHT_DECAY, accumulation_steps=1, shrink=0.99, schedule=None
     )
-    return lambda: bound.tiger(grads, coefficients)
+    return lambda: bound.step(grads, coefficients)
 
 
 def naive_numpy(tensors: Tensors) -> Step:

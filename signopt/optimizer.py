@@ -18,7 +18,7 @@ from signopt._zero_rms import warn_about_zeros
 from signopt.backends import Backend, adopt, select
 from signopt.roles import assign_roles
 from signopt.rules import _elements as elements
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients, LionCoefficients, SignumCoefficients, TigerCoefficients
 
 __all__ = ["Lion", "Optimizer", "Signum", "Tiger"]
 
@@ -117,7 +117,7 @@ class Optimizer(ABC):
         ordered = self._ordered(grads)
         if not (self._checked.are(ordered) or self._backend.recognises(ordered)):
             ordered = self._check_grads(ordered)
-        self._update(self._backend, ordered)
+        self._backend.step(ordered, self._coefficients())
         self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,7 +154,8 @@ class Optimizer(ABC):
             momentum[...] = state["momentum"][name]
 
     @abstractmethod
-    def _update(self, backend: Backend, grads: list[Array]) -> None: ...
+    def _coefficients(self) -> Coefficients:
+        """The numbers of the next step."""
 
     def _set_hyper(self, hyper: Mapping[str, Any]) -> None:
         before = dict(self._hyper)
@@ -260,8 +261,8 @@ class Lion(Optimizer):
         hyper = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
 
-    def _update(self, backend: Backend, grads: list[Array]) -> None:
-        backend.lion(grads, LionCoefficients.of(**self._hyper))
+    def _coefficients(self) -> Coefficients:
+        return LionCoefficients.of(**self._hyper)
 
 
 class Signum(Optimizer):
@@ -295,8 +296,8 @@ class Signum(Optimizer):
         hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay}
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
 
-    def _update(self, backend: Backend, grads: list[Array]) -> None:
-        backend.signum(grads, SignumCoefficients.of(**self._hyper))
+    def _coefficients(self) -> Coefficients:
+        return SignumCoefficients.of(**self._hyper)
 
 
 class Tiger(Optimizer):
@@ -369,8 +370,8 @@ class Tiger(Optimizer):
         """The role of each parameter, by name."""
         return MappingProxyType(self._roles)
 
-    def _update(self, backend: Backend, grads: list[Array]) -> None:
-        backend.tiger(grads, TigerCoefficients.of(step=self._steps, **self._hyper))
+    def _coefficients(self) -> Coefficients:
+        return TigerCoefficients.of(step=self._steps, **self._hyper)
 
 
 def _named(params: Arrays) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from signopt._namespace import Array
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients
 
 __all__ = ["Backend"]
 
@@ -29,14 +29,6 @@ class Backend(Protocol):
         """A quick yes, or unknown, to whether ``grads`` would pass the optimizer's checks, which then are not made."""
         return False
 
-    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
-        """One step of :func:`signopt.lion` on every parameter."""
-        ...
-
-    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
-        """One step of :func:`signopt.signum` on every parameter."""
-        ...
-
-    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
-        """One micro-step of :func:`signopt.tiger` on every parameter."""
+    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+        """One step, for Tiger a micro-step, of the rule ``coefficients.rule`` on every parameter."""
         ...

@@ -13,7 +13,7 @@ import numpy as np
 from signopt._identity import SameArrays
 from signopt._namespace import Array
 from signopt.backends._base import Backend
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients
 
 __all__ = ["adopt", "cupy_view", "numpy_view", "sharing_memory", "torch_stream"]
 
@@ -137,20 +137,10 @@ def sharing_memory(
             self._grad_addresses: list[int] = []
             self._bind()
 
-        def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
+        def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
             views = self._views(grads)
             with stream():
-                self._inner.lion(views, coefficients)
-
-        def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
-            views = self._views(grads)
-            with stream():
-                self._inner.signum(views, coefficients)
-
-        def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
-            views = self._views(grads)
-            with stream():
-                self._inner.tiger(views, coefficients)
+                self._inner.step(views, coefficients)
 
         def _bind(self) -> None:
             count = len(self._written) // 2

@@ -13,7 +13,7 @@ import numpy as np
 
 from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
 
-__all__ = ["Floats", "Workspace", "has_nan", "lion", "shrink", "signum", "tiger", "tiger_momentum"]
+__all__ = ["ELEMENTWISE", "Floats", "Workspace", "has_nan", "lion", "shrink", "signum", "tiger", "tiger_momentum"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -106,6 +106,10 @@ def signum(p: Floats, g: Floats, m: Floats, work: Workspace, k: SignumCoefficien
     _average(g, m, work, k.B, k.A)
     work.sign_of(m)
     _descend(p, work, k.lr, k.weight_decay)
+
+
+ELEMENTWISE = {"lion": lion, "signum": signum}
+"""The rules whose update of an element needs nothing but that element."""
 
 
 def tiger(

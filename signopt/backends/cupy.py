@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -24,7 +24,7 @@ from signopt.backends._cuda_tables import (
     tiger_table,
 )
 from signopt.roles import traits_of
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients, TigerCoefficients
 
 __all__ = ["CupyBackend"]
 
@@ -69,20 +69,7 @@ class CupyBackend(Backend):
     def recognises(self, grads: Sequence[Any]) -> bool:
         return self._watch.recognises(grads)
 
-    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
-        k = coefficients
-        numbers = (k.lr, k.B1, k.A1, k.B2, k.A2, k.weight_decay)
-        self._step(grads, lambda group, table: [group.update("lion", table, numbers)])
-
-    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
-        k = coefficients
-        numbers = (k.lr, k.B, k.A, k.weight_decay)
-        self._step(grads, lambda group, table: [group.update("signum", table, numbers)])
-
-    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
-        self._step(grads, lambda group, table: group.tiger(table, coefficients))
-
-    def _step(self, grads: Sequence[Array], prepare: Callable[[_Group, int], list[Launch]]) -> None:
+    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
         """Prepare every launch, which is where memory runs out and compilers fail, and only then launch.
 
         Stages go over all groups before the next begins, so the stages that write parameters come last.
@@ -90,7 +77,7 @@ class CupyBackend(Backend):
         with self._device:
             try:
                 self._adopt(grads)
-                stages = zip(*[prepare(group, self._grads.pointer) for group in self._groups], strict=True)
+                stages = zip(*[group.launches(coefficients, self._grads.pointer) for group in self._groups], strict=True)
             except (MemoryError, RuntimeError) as error:
                 _explain_memory(error)
                 raise
@@ -164,13 +151,18 @@ class _Group:
         self._number = np.float64 if compute_dtype_name(key[0]) == "float64" else np.float32
         self._functions: dict[str, Any] = {}
 
-    def update(self, rule: str, grads: int, coefficients: tuple[float, ...]) -> Launch:
-        """The launch of Lion or Signum; ``grads`` is the address of the table of gradients."""
-        table = self._elements
-        arguments = (*self._pointers(table, grads), *map(self._number, coefficients))
-        return self._launch(rule, f"signopt_{rule}", table.blocks, arguments)
+    def launches(self, k: Coefficients, grads: int) -> list[Launch]:
+        """The launches of one step; ``grads`` is the address of the table of gradients.
 
-    def tiger(self, grads: int, k: TigerCoefficients) -> list[Launch]:
+        A kernel takes the coefficients in the order of their fields.
+        """
+        if isinstance(k, TigerCoefficients):
+            return self._tiger(grads, k)
+        table = self._elements
+        arguments = (*self._pointers(table, grads), *(self._number(getattr(k, name)) for name in k.numbers()))
+        return [self._launch(k.rule, f"signopt_{k.rule}", table.blocks, arguments)]
+
+    def _tiger(self, grads: int, k: TigerCoefficients) -> list[Launch]:
         """The three launches of Tiger; a micro-step that moves nothing needs no sums of squares."""
         reductions, table = self._reductions, self._tiger_elements
         lane_blocks, fold_blocks = reductions.all_blocks if k.moves else reductions.nan_blocks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from signopt._namespace import Array, dtype_name
 from signopt.backends import _numba_kernels as kernels
@@ -14,7 +14,7 @@ from signopt.backends._numba_tiger import TigerTable
 from signopt.backends._threads import default_threads
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import RoleTraits, traits_of
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients, TigerCoefficients
 
 __all__ = ["NumbaBackend"]
 
@@ -61,41 +61,28 @@ class NumbaBackend(Backend):
             [roles[i] for i in self._rest_indices],
         )
 
-    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
-        def update(table: TensorTable, threads: int) -> None:
-            k = coefficients.rounded(table.compute.name)
-            scalars = table.scalars(B1=k.B1, A1=k.A1, B2=k.B2, A2=k.A2, lr=k.lr, weight_decay=k.weight_decay)
-            table.run(kernels.lion, threads, table.elements, scalars)
-
-        self._step(grads, update, lambda rest, its_grads: rest.lion(its_grads, coefficients))
-
-    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
-        def update(table: TensorTable, threads: int) -> None:
-            k = coefficients.rounded(table.compute.name)
-            scalars = table.scalars(B2=k.B, A2=k.A, lr=k.lr, weight_decay=k.weight_decay)
-            table.run(kernels.signum, threads, table.elements, scalars)
-
-        self._step(grads, update, lambda rest, its_grads: rest.signum(its_grads, coefficients))
-
-    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
-        def update(table: TensorTable, threads: int) -> None:
-            self._tigers[table].step(coefficients.rounded(table.compute.name), threads)
-
-        self._step(grads, update, lambda rest, its_grads: rest.tiger(its_grads, coefficients))
-
-    def _step(
-        self,
-        grads: Sequence[Array],
-        update: Callable[[TensorTable, int], None],
-        update_rest: Callable[[NumpyBackend, list[Array]], None],
-    ) -> None:
+    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
         copies = [table.point_to(grads) for table in self._tables]
         for table in self._tables:
-            update(table, max(1, min(self.threads, table.elements // WORTH_A_THREAD)))
+            threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
+            self._update(table, coefficients.rounded(table.compute.name), threads)
         del copies
         if self._rest_indices:
             self._rest.threads = self.threads
-            update_rest(self._rest, [grads[i] for i in self._rest_indices])
+            self._rest.step([grads[i] for i in self._rest_indices], coefficients)
+
+    def _update(self, table: TensorTable, k: Any, threads: int) -> None:
+        if isinstance(k, TigerCoefficients):
+            self._tigers[table].step(k, threads)
+        else:
+            table.run(getattr(kernels, k.rule), threads, table.elements, table.scalars(**_SCALARS[k.rule](k)))
+
+
+_SCALARS: dict[str, Callable[[Any], dict[str, float]]] = {
+    "lion": lambda k: {"B1": k.B1, "A1": k.A1, "B2": k.B2, "A2": k.A2, "lr": k.lr, "weight_decay": k.weight_decay},
+    "signum": lambda k: {"B2": k.B, "A2": k.A, "lr": k.lr, "weight_decay": k.weight_decay},
+}
+"""A rule's coefficients under the names of the compiled kernels."""
 
 
 def _families(

@@ -7,7 +7,7 @@ call is paid once for all of them. Scratch memory stays under 1 MiB in all, what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import chain, groupby
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -21,7 +21,7 @@ from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, G
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
 from signopt.backends._threads import default_threads, for_each
 from signopt.roles import traits_of
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules._coefficients import Coefficients, TigerCoefficients
 
 __all__ = ["NumpyBackend"]
 
@@ -73,13 +73,13 @@ class NumpyBackend(Backend):
         self._elements = sum(tensor.size for tensor in self._large)
         self._groups: dict[int, list[Group]] = {}
 
-    def lion(self, grads: Sequence[Array], coefficients: LionCoefficients) -> None:
-        self._elementwise(grads, kernels.lion, coefficients)
+    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+        if isinstance(coefficients, TigerCoefficients):
+            self._tiger(grads, coefficients)
+        else:
+            self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
 
-    def signum(self, grads: Sequence[Array], coefficients: SignumCoefficients) -> None:
-        self._elementwise(grads, kernels.signum, coefficients)
-
-    def tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
+    def _tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
         crew = _Crew(self.threads, self._elements)
         by_dtype = _rounded(coefficients)
         looks = [
@@ -172,7 +172,7 @@ def _kind(tensor: Tensor) -> tuple[str, str, bool, float]:
 
 def _rounded(coefficients: Any) -> dict[str, Any]:
     """The coefficients by compute dtype, as 0-d arrays, which NumPy takes in half the time of Python floats."""
-    numbers = [field.name for field in fields(coefficients) if field.name != "moves"]
+    numbers = coefficients.numbers()
     by_dtype = {compute: coefficients.rounded(compute) for compute in ("float32", "float64")}
     return {
         compute: replace(k, **{name: np.array(getattr(k, name), compute) for name in numbers})

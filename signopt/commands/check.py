@@ -13,10 +13,10 @@ from rich.status import Status
 
 from signopt.cli import COULD_NOT_RUN, FAILED, PASSED
 from signopt.commands.console import make_console, reporter
+from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.deviations import Deviation, load, stated
 from signopt.conformance.isolation.run import DEFAULT_LIMITS, check_isolated
-from signopt.conformance.isolation.targets import candidates
 from signopt.conformance.protocol.child import Limits
 from signopt.conformance.protocol.errors import PortFailure
 from signopt.conformance.report import Report

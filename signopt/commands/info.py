@@ -11,7 +11,7 @@ from signopt._version import __version__
 from signopt.cli import PASSED
 from signopt.commands.console import make_console
 from signopt.conformance.adapters.candidate import Candidate, version_of
-from signopt.conformance.isolation.targets import candidates
+from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.report import SUITE
 
 __all__ = ["run"]

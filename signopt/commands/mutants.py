@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from signopt.cli import FAILED, PASSED
-from signopt.conformance.mutants.matrix import Matrix, Row, kill_matrix
-from signopt.conformance.mutants.picture import matrix_picture
+from signopt.conformance.evidence.grid import matrix_picture
+from signopt.conformance.evidence.kill_matrix import Matrix, Row, kill_matrix
+from signopt.conformance.rules import RULES
 
 __all__ = ["run"]
-
-_RULES = ("lion", "signum", "tiger")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the suite against its own mutants and right ports; print the kill matrix, and write it where asked to."""
     matrix = kill_matrix(
-        [options.rule] if options.rule else _RULES,
+        [options.rule] if options.rule else RULES,
         profile=options.profile,
         dtypes=options.dtype or ("float32", "float64"),
         seeds=range(options.seeds),

@@ -31,12 +31,12 @@ from typing import Any
 
 from signopt.conformance.exact import COMPLEMENTS, DECAYS, FORMS, Order
 from signopt.conformance.formats import FORMATS, Format, compute_format
+from signopt.conformance.rules import RULES
 
 __all__ = ["RULES", "Declaration", "DeclarationError"]
 
-RULES = ("lion", "signum", "tiger")
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
-    "rule": RULES,
+    "rule": tuple(RULES),
     "nan": ("propagate", "zero"),
     "subnormals": ("keep", "flush"),
     "compute": ("float32", "storage"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.formats import FORMATS
-from signopt.conformance.isolation.watchdog import call_within
 from signopt.conformance.protocol.errors import PortFailure, PortHung
+from signopt.conformance.watchdog import call_within
 
 __all__ = ["PATIENCE", "Driver", "PortRaisedError", "PortWrongError", "as_port", "made"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from signopt.conformance.adapters.discovery import TargetError, resolve
 from signopt.conformance.declarations import Declaration, DeclarationError
 from signopt.conformance.deviations import load, stated
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, made
-from signopt.conformance.isolation.targets import TargetError, resolve
 from signopt.conformance.protocol.errors import PortHung
 from signopt.conformance.pytest_marks import CheckCall, parametrize
 

@@ -22,6 +22,7 @@ from signopt.conformance.examine import Fault, examine
 from signopt.conformance.formats import FORMATS, Format, format_of
 from signopt.conformance.law import Law, Shrink, averages, law_of, laws_of, role_by_name
 from signopt.conformance.report import CheckResult, Failure, Trace
+from signopt.conformance.rules import RULES
 from signopt.conformance.sieve import Momentum, joined, remembered
 
 __all__ = ["CannotRunError", "EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
@@ -66,12 +67,7 @@ class Session:
         self, lr: float = 0.1, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, **tiger: Any
     ) -> dict[str, Any]:
         """Hyperparameters under the names of this rule; Signum and Tiger take the first of ``betas``."""
-        if self.rule == "lion":
-            return {"lr": lr, "betas": betas, "weight_decay": weight_decay}
-        hyper = {"lr": lr, "beta": betas[0], "weight_decay": weight_decay}
-        if self.rule == "tiger":
-            hyper |= {"accumulation_steps": 1, "shrink": 0.99, "schedule": None} | tiger
-        return hyper
+        return RULES[self.rule].hyper(lr, betas, weight_decay, **tiger)
 
     def array(self, values: Any) -> Array:
         """Values rounded to the dtype under test."""
@@ -81,8 +77,7 @@ class Session:
     def spread(self, values: Any) -> Tensors:
         """One array as the tensors that this rule distinguishes: a matrix and a bias for Tiger, else one."""
         array = self.array(values)
-        names = ("w/kernel", "w/bias") if self.rule == "tiger" else ("w",)
-        return {name: array.copy() for name in names}
+        return {name: array.copy() for name in RULES[self.rule].tensors}
 
     def reseed(self) -> None:
         """Let ``rng`` start anew, to draw the same numbers again."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from signopt.conformance import diagnosis
-from signopt.conformance.checks import PROFILES, REGISTRY, Check
+from signopt.conformance.checks import ORDER, PROFILES, REGISTRY, Check
 from signopt.conformance.declarations import Declaration, DeclarationError
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, made
 from signopt.conformance.report import CheckResult, Report
@@ -96,7 +96,9 @@ def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
 def select(rule: str, profile: str, only: Iterable[str] | None = None) -> list[Check]:
     """The checks of a profile for a rule, in their order."""
     names = None if only is None else set(only)
-    chosen = [c for c in REGISTRY.values() if c.applies(rule, profile)]
+    chosen = sorted(
+        (c for c in REGISTRY.values() if c.applies(rule, profile)), key=lambda c: (PROFILES.index(c.profile), ORDER.index(c.group))
+    )
     if names is not None:
         chosen = [c for c in chosen if c.id in names or c.group in names]
     if not chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -11,23 +11,33 @@ from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
 from signopt.schedules import factor_at
 
-__all__ = ["LionCoefficients", "SignumCoefficients", "TigerCoefficients"]
+__all__ = ["Coefficients", "LionCoefficients", "SignumCoefficients", "TigerCoefficients"]
 
 
 @dataclass(frozen=True)
-class _Coefficients:
+class Coefficients:
+    """The numbers of one step of one rule; every field is rounded but flags, which are no numbers."""
+
+    rule: ClassVar[str]
+
+    @classmethod
+    def numbers(cls) -> list[str]:
+        """The names of the fields that multiply arrays."""
+        return [field.name for field in fields(cls) if field.type != "bool"]
+
     def rounded(self, compute: str) -> Self:
         """These coefficients, each rounded once to the compute dtype (``"float64"`` or ``"float32"``)."""
         if compute == "float64":
             return self
-        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "moves"}
         with np.errstate(over="ignore"):
-            return replace(self, **{name: float(np.float32(number)) for name, number in numbers.items()})
+            return replace(self, **{name: float(np.float32(getattr(self, name))) for name in self.numbers()})
 
 
 @dataclass(frozen=True)
-class LionCoefficients(_Coefficients):
+class LionCoefficients(Coefficients):
     """c = B1·m + A1·g and m ← B2·m + A2·g, with A = 1 − B."""
+
+    rule = "lion"
 
     lr: float
     B1: float
@@ -51,8 +61,10 @@ class LionCoefficients(_Coefficients):
 
 
 @dataclass(frozen=True)
-class SignumCoefficients(_Coefficients):
+class SignumCoefficients(Coefficients):
     """m ← B·m + A·g, with A = 1 − B."""
+
+    rule = "signum"
 
     lr: float
     B: float
@@ -72,11 +84,13 @@ class SignumCoefficients(_Coefficients):
 
 
 @dataclass(frozen=True)
-class TigerCoefficients(_Coefficients):
+class TigerCoefficients(Coefficients):
     """m ← b1·m + b2·g at one micro-step, and whether this micro-step ends its window, so that the parameter moves.
 
     ``lr`` is the learning rate times the schedule's factor at this micro-step.
     """
+
+    rule = "tiger"
 
     lr: float
     b1: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from signopt._namespace import Array, Namespace, sign
+from signopt.roles import RoleTraits
 from signopt.rules._coefficients import LionCoefficients
 from signopt.rules._elements import in_compute_dtype
 
@@ -77,7 +78,9 @@ def lion(
     return apply_lion(param, grad, momentum, coefficients)
 
 
-def apply_lion(param: Array, grad: Array, momentum: Array, coefficients: LionCoefficients) -> tuple[Array, Array]:
+def apply_lion(
+    param: Array, grad: Array, momentum: Array, coefficients: LionCoefficients, traits: RoleTraits | None = None
+) -> tuple[Array, Array]:
     """:func:`lion` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:

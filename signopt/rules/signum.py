@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from signopt._namespace import Array, Namespace, sign
+from signopt.roles import RoleTraits
 from signopt.rules._coefficients import SignumCoefficients
 from signopt.rules._elements import in_compute_dtype
 
@@ -64,7 +65,9 @@ def signum(
     return apply_signum(param, grad, momentum, coefficients)
 
 
-def apply_signum(param: Array, grad: Array, momentum: Array, coefficients: SignumCoefficients) -> tuple[Array, Array]:
+def apply_signum(
+    param: Array, grad: Array, momentum: Array, coefficients: SignumCoefficients, traits: RoleTraits | None = None
+) -> tuple[Array, Array]:
     """:func:`signum` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:

@@ -79,15 +79,15 @@ LAYOUTS = {"contiguous": contiguous, "fortran": fortran, "strided": strided}
 
 def assert_is_the_rule(backend, tensors, step, *, threads=1, roles=None, layout=contiguous, grad_layout=None):
     """One step of ``backend`` on ``tensors``, triples (p, g, m), against the rule; gradients must stay as they were."""
-    method, coefficients = STEPS[step]
+    _, coefficients = STEPS[step]
     roles = roles or [ROLES[index % 4] for index in range(len(tensors))]
     params, momenta = [layout(p) for p, _, _ in tensors], [layout(m) for _, _, m in tensors]
     grads = [(grad_layout or layout)(g) for _, g, _ in tensors]
     expected_params, expected_momenta = [layout(p) for p, _, _ in tensors], [layout(m) for _, _, m in tensors]
     tested = backend(params, momenta, roles)
     tested.threads = threads
-    getattr(tested, method)(grads, coefficients)
-    getattr(PortableBackend(expected_params, expected_momenta, roles), method)(grads, coefficients)
+    tested.step(grads, coefficients)
+    PortableBackend(expected_params, expected_momenta, roles).step(grads, coefficients)
     for actual, expected in zip(params + momenta, expected_params + expected_momenta, strict=True):
         assert_same_bits(actual, expected)
     for grad, (_, original, _) in zip(grads, tensors, strict=True):

@@ -28,7 +28,7 @@ def step(rule, tensors, coefficients, roles=None):
         skip_without(array.dtype)
     buffers = [tuple(map(cupy.asarray, case.buffers)) for case in tensors]
     params, grads, momenta = zip(*(case.views(own) for case, own in zip(tensors, buffers, strict=True)), strict=True)
-    getattr(CupyBackend(params, momenta, roles), rule)(grads, coefficients)
+    CupyBackend(params, momenta, roles).step(grads, coefficients)
     return [(cupy.asnumpy(param), cupy.asnumpy(momentum)) for param, _, momentum in buffers]
 
 
@@ -102,7 +102,7 @@ def test_the_rms_is_within_one_ulp_of_the_exact_one(size, spread, dtype):
     param[0] = 0.0
     arrays = [cupy.asarray(array) for array in (param, np.full(size, -1.0, dtype), np.zeros(size, dtype))]
     coefficients = tiger_coefficients(0, lr=1.0, beta=0.0, weight_decay=0.0)
-    CupyBackend([arrays[0]], [arrays[2]], ["matrix"]).tiger([arrays[1]], coefficients)
+    CupyBackend([arrays[0]], [arrays[2]], ["matrix"]).step([arrays[1]], coefficients)
     exact = math.sqrt(math.fsum(float(x) ** 2 for x in param) / size)
     assert abs(float(arrays[0][0]) - exact) <= np.spacing(np.dtype(dtype).type(exact))
 
@@ -134,7 +134,7 @@ def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
         for array, values in zip(on_device[0], params, strict=True):
             array[...] = cupy.asarray(values)
         coefficients = tiger_coefficients(t, accumulation_steps=3, schedule={10: 1.0, 40: 0.1})
-        backend.tiger([cupy.asarray(grad) for grad in grads], coefficients)
+        backend.step([cupy.asarray(grad) for grad in grads], coefficients)
         follow_rule(params, grads, momenta, coefficients, roles)
         for side, arrays in zip((params, momenta), on_device, strict=True):
             for right, array in zip(side, arrays, strict=True):

@@ -117,11 +117,11 @@ def test_a_step_takes_less_than_64_kibibytes(step):
     p, g, m = (np.ones(1 << 22, np.float32) for _ in range(3))
     backend = NumbaBackend([p], [m], ["matrix"])
     method, coefficients = STEPS[step]
-    getattr(backend, method)([g], coefficients)
+    backend.step([g], coefficients)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    getattr(backend, method)([g], coefficients)
+    backend.step([g], coefficients)
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     assert peak < 64 << 10
@@ -151,7 +151,7 @@ def assert_stepped(model, method, coefficients):
     backend = NumbaBackend([p], [m])
     backend.threads = 2
     for _ in range(5):
-        getattr(backend, method)([g], coefficients)
+        backend.step([g], coefficients)
     assert not np.array_equal(p, model[0][0])
     return p
 
@@ -164,14 +164,14 @@ def test_new_gradients_are_read_where_they_are():
     for seed in range(5):
         g = random_tensor((100,), "f32", seed)[1]
         for backend in (compiled, reference):
-            getattr(backend, method)([g], coefficients)
+            backend.step([g], coefficients)
     assert_same_bits(p, expected_p)
 
 
 def test_gradients_are_not_kept_alive():
     p, g, m = random_tensor((100,), "f32", 0)
     backend = NumbaBackend([p], [m])
-    backend.lion([g], STEPS["lion"][1])
+    backend.step([g], STEPS["lion"][1])
     gone = weakref.ref(g)
     del g
     gc.collect()
@@ -181,7 +181,7 @@ def test_gradients_are_not_kept_alive():
 def test_bound_arrays_cannot_be_resized_away():
     p, g, m = random_tensor((100,), "f32", 0)
     backend = NumbaBackend([p], [m])
-    backend.lion([g], STEPS["lion"][1])
+    backend.step([g], STEPS["lion"][1])
     for array in (p, g, m):
         owned = array if array.base is None else array.base
         with pytest.raises(ValueError, match=r"resize|own"):
@@ -194,5 +194,5 @@ def test_what_has_no_kernel_is_served_by_numpy():
     assert is_compiled("float32", "float32")
     p, g, m = random_tensor((50,), "f32", 0)
     backend = NumbaBackend([p[::2]], [m[::2]])
-    backend.lion([g[::2]], STEPS["lion"][1])
+    backend.step([g[::2]], STEPS["lion"][1])
     assert backend._tables == []

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signopt.conformance.adapters.candidate import Candidate, discover, lone_module
+from signopt.conformance.adapters.candidate import Candidate, lone_module
+from signopt.conformance.adapters.discovery import discover
 from signopt.conformance.port import Port
 
 HYPER = {

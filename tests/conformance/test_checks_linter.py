@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signopt.conformance.checks import REGISTRY, Check
-from signopt.conformance.linter import lint
+from signopt.conformance.evidence.vacuity import lint
 
 CASES = [(c, rule) for c in REGISTRY.values() for rule in c.rules]
 

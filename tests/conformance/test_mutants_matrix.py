@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from signopt import cli
+from signopt.conformance.evidence.grid import matrix_picture
+from signopt.conformance.evidence.kill_matrix import Matrix, kill_matrix
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum
-from signopt.conformance.mutants.matrix import Matrix, kill_matrix
-from signopt.conformance.mutants.picture import matrix_picture
 
 FEW = {"plain", "no-op", "decay-missing"}
 

@@ -1,4 +1,4 @@
-"""What is known about a port before its framework is imported, and how it is found."""
+"""What is known about a port before its framework is imported."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
 from signopt.conformance.port import Port
 
-__all__ = ["ENTRY_POINT_GROUP", "Candidate", "defaults_of", "discover", "lone_module", "version_of"]
-
-ENTRY_POINT_GROUP = "signopt.ports"
-
+__all__ = ["Candidate", "defaults_of", "lone_module", "version_of"]
 
 @dataclass(frozen=True)
 class Candidate:
@@ -107,16 +104,3 @@ def _bare_package(name: str) -> ModuleType:
     package = module_from_spec(spec)
     package.__path__ = list(spec.submodule_search_locations)
     return package
-
-
-def discover() -> Iterator[Candidate]:
-    """Yield the candidates of the built-in catalogue, then those that other packages register.
-
-    A package registers its ports by an entry point of the group ``signopt.ports`` that names a callable without
-    arguments. The callable returns an iterable of :class:`Candidate`.
-    """
-    from signopt.conformance.adapters.catalogue import CATALOGUE
-
-    yield from CATALOGUE
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        yield from point.load()()

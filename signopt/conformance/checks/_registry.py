@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from signopt.conformance.declarations import RULES
+from signopt.conformance.rules import RULES
 from signopt.conformance.session import Session
 
 __all__ = ["PROFILES", "REGISTRY", "Check", "check"]
@@ -26,7 +26,7 @@ class Check:
     proves: str
     function: Callable[[Session], None]
     profile: str = "standard"
-    rules: tuple[str, ...] = RULES
+    rules: tuple[str, ...] = tuple(RULES)
     essential: bool = False
     metamorphic: bool = False
 
@@ -47,7 +47,7 @@ def check(
     identifier: str,
     *,
     profile: str = "standard",
-    rules: tuple[str, ...] = RULES,
+    rules: tuple[str, ...] = tuple(RULES),
     essential: bool = False,
     metamorphic: bool = False,
 ) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:

@@ -9,13 +9,8 @@ import numpy as np
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
 from signopt.conformance.driver import Tensors
+from signopt.conformance.rules import RULES
 from signopt.conformance.session import NotApplicableError, Run, Session
-
-SOURCE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "lion": {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0},
-    "signum": {"lr": 1e-4, "beta": 0.9, "weight_decay": 0.0},
-    "tiger": {"lr": 1e-3, "beta": 0.965, "weight_decay": 0.01, "accumulation_steps": 1, "shrink": 0.99},
-}
 
 
 def _walk(s: Session, run: Run, steps: int = 2) -> None:
@@ -41,7 +36,7 @@ def to_zero(s: Session) -> None:
     if s.rule == "signum":
         _signum_to_sign_descent(s)
     else:
-        _to_zero_and_back(s, *(("betas", (0.0, 0.0)) if s.rule == "lion" else ("beta", 0.0)))
+        _to_zero_and_back(s, *next(iter(RULES[s.rule].of_betas((0.0, 0.0)).items())))
 
 
 def _to_zero_and_back(s: Session, key: str, zero: Any) -> None:
@@ -86,7 +81,7 @@ def betas(s: Session) -> None:
     _walk(s, run, 1)
     for pair in ((0.5, 0.75), (0.9995, 0.9999), (0.8, 0.95)):
         run.step(s.array(sized(s, 32)))
-        run.configure(**({"betas": pair} if s.rule == "lion" else {"beta": pair[0]}))
+        run.configure(**RULES[s.rule].of_betas(pair))
         _walk(s, run, 1)
 
 
@@ -244,7 +239,7 @@ def defaults(s: Session) -> None:
     declared = s.declared.defaults
     if declared is None:
         raise NotApplicableError("the port declares no defaults")
-    for key, value in SOURCE_DEFAULTS[s.rule].items():
+    for key, value in RULES[s.rule].defaults.items():
         s.result.judged += 1
         if key in declared and _plain(declared[key]) != _plain(value):
             s.fail(f"the default of {key} is {declared[key]}; the source has {value}", allowed=str(value))

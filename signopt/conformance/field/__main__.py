@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.adapters.candidate import discover
+from signopt.conformance.adapters.discovery import discover
 from signopt.conformance.field.findings import Finding, explain, load
 from signopt.conformance.field.matrix import rows, run_row
 

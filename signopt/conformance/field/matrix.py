@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.adapters.candidate import Candidate, discover
+from signopt.conformance.adapters.candidate import Candidate
+from signopt.conformance.adapters.discovery import discover
 from signopt.conformance.field.findings import load
 
 __all__ = ["Row", "rows", "run_row"]

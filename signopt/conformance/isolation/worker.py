@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from signopt.conformance import diagnosis
+from signopt.conformance.adapters.discovery import TargetError, resolve
 from signopt.conformance.checks import Check
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver
-from signopt.conformance.isolation.targets import TargetError, resolve
 from signopt.conformance.isolation.transport import Job, write_result
 from signopt.conformance.report import Report
 from signopt.conformance.suite import introduce, run_check, select

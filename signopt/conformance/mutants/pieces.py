@@ -10,6 +10,7 @@ import numpy as np
 
 from signopt.conformance.mutants.base import BASES, Array, NumpyPort
 from signopt.conformance.port import Arrays
+from signopt.conformance.rules import RULES
 
 __all__ = [
     "DEFAULTS",
@@ -32,11 +33,7 @@ __all__ = [
     "twice",
 ]
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "lion": {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0},
-    "signum": {"lr": 1e-4, "beta": 0.9, "weight_decay": 0.0},
-    "tiger": {"lr": 1e-3, "beta": 0.965, "weight_decay": 0.01},
-}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {rule.name: rule.defaults for rule in RULES.values()}
 
 Pair = tuple[Array, Array]
 Tamper = Callable[[NumpyPort, str, Pair, Pair], Pair]

@@ -8,6 +8,7 @@ from typing import Any
 
 from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
 from signopt.conformance.report import SUITE
+from signopt.conformance.rules import RULES as SPECS
 from signopt.conformance.vectors import lion, signum, tiger
 from signopt.conformance.vectors.case import Case
 from signopt.conformance.vectors.expected import arrays_of, steps
@@ -18,11 +19,6 @@ __all__ = ["document", "generate"]
 
 FORMAT = 1
 _CASES = {"lion": lion.cases, "signum": signum.cases, "tiger": tiger.cases}
-_SOURCES = {
-    "lion": ["https://arxiv.org/abs/2302.06675", "https://github.com/google/automl/tree/master/lion"],
-    "signum": ["https://arxiv.org/abs/1802.04434"],
-    "tiger": ["https://kexue.fm/archives/9512", "https://github.com/bojone/tiger"],
-}
 
 
 def generate(folder: str | Path) -> Iterator[Path]:
@@ -48,7 +44,7 @@ def document(rule: str, dtype: str) -> dict[str, Any]:
         "provenance": {
             "generator": "signopt vectors generate",
             "oracle": "signopt.conformance.legal: exact rational arithmetic, every legal order of evaluation",
-            "sources": _SOURCES[rule],
+            "sources": list(SPECS[rule].sources),
         },
         "notes": {flag: NOTES[flag] for flag in NOTES if flag in flags},
         "vectors": vectors,

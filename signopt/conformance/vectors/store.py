@@ -9,10 +9,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from signopt.conformance.rules import RULES as _RULES
+
 __all__ = ["PROFILES", "RULES", "copy", "document_text", "load", "schema"]
 
 PROFILES = ("core", "standard")
-RULES = ("lion", "signum", "tiger")
+RULES = tuple(_RULES)
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 SCHEMA_NAME = "vectors.schema.json"
 

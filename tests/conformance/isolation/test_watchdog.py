@@ -8,8 +8,8 @@ import hostile_ports
 import pytest
 
 from signopt.conformance import check, driver
-from signopt.conformance.isolation.watchdog import call_within
 from signopt.conformance.protocol.errors import PortHung
+from signopt.conformance.watchdog import call_within
 
 
 def spin():

@@ -11,6 +11,7 @@ from typing import Any
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult
+from signopt.conformance.rules import RULES
 from signopt.conformance.suite import check, select
 
 __all__ = ["Matrix", "Row", "kill_matrix"]
@@ -121,7 +122,7 @@ class Matrix:
 
 
 def kill_matrix(
-    rules: Iterable[str] = ("lion", "signum", "tiger"),
+    rules: Iterable[str] = tuple(RULES),
     *,
     profile: str = "standard",
     dtypes: Sequence[str] = ("float32", "float64"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from xml.sax.saxutils import escape
 
-from signopt.conformance.mutants.matrix import Matrix, Row
+from signopt.conformance.evidence.kill_matrix import Matrix, Row
 
 __all__ = ["Grid", "draw", "matrix_picture"]
 

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from typing import Any
 
-from signopt.conformance.adapters.candidate import Candidate, discover
+from signopt.conformance.adapters.candidate import Candidate
+from signopt.conformance.adapters.catalogue import CATALOGUE
 from signopt.conformance.adapters.own import OWN
 
-__all__ = ["TargetError", "candidates", "find", "resolve"]
+__all__ = ["ENTRY_POINT_GROUP", "TargetError", "candidates", "discover", "find", "resolve"]
+
+
+ENTRY_POINT_GROUP = "signopt.ports"
 
 
 class TargetError(ValueError):
     """There is no such target; the message says what to write instead."""
+
+
+def discover() -> Iterator[Candidate]:
+    """Yield the candidates of the built-in catalogue, then those that other packages register.
+
+    A package registers its ports by an entry point of the group ``signopt.ports`` that names a callable without
+    arguments. The callable returns an iterable of :class:`Candidate`.
+    """
+    yield from CATALOGUE
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        yield from point.load()()
 
 
 def candidates() -> Iterator[Candidate]:
