@@ -18,7 +18,8 @@ from signopt.backends._threads import on_threads
 from signopt.backends.numba import NumbaBackend
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import role_of
-from signopt.rules._coefficients import LionCoefficients, TigerCoefficients
+from signopt.rules.lion import LionCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["CONTENDERS", "Step", "Tensors", "missing"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from signopt import _checks as checks
 from signopt._namespace import Array
-from signopt.rules import _elements as elements
 
 __all__ = ["VERSION", "check", "check_momentum", "name_difference", "plain_hyper", "revived_hyper"]
 
@@ -74,7 +74,7 @@ def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles:
 
 def check_momentum(saved: Array, current: Array, name: str) -> None:
     """Check that a saved momentum has the namespace, shape, device and dtype of the one it replaces."""
-    elements.check_partner(current, saved, f"momentum[{name!r}]", "saved state")
+    checks.check_partner(current, saved, f"momentum[{name!r}]", "saved state")
     if saved.dtype != current.dtype:
         raise TypeError(f"the saved momentum of {name!r} has dtype {saved.dtype}, this optimizer keeps {current.dtype}")
 

@@ -8,17 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
+from signopt import _checks as checks
 from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
-from signopt._arrays import check_disjoint, check_writable
+from signopt._checks import check_disjoint, check_writable
 from signopt._hyperparameters import Schedule
 from signopt._identity import SameArrays
 from signopt._namespace import Array, cast, dtype_name, namespace_of
 from signopt._zero_rms import warn_about_zeros
 from signopt.backends import Backend, adopt, select
 from signopt.roles import assign_roles
-from signopt.rules import _elements as elements
-from signopt.rules._coefficients import Coefficients, LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.lion import LionCoefficients
+from signopt.rules.signum import SignumCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["Lion", "Optimizer", "Signum", "Tiger"]
 
@@ -174,9 +177,9 @@ class Optimizer(ABC):
         first_name, first = next(iter(self._params.items()))
         for name, param in self._params.items():
             label = f"params[{name!r}]"
-            elements.check_dtype(param, label)
+            checks.check_dtype(param, label)
             check_writable(param, label, f"signopt.{self.rule}")
-            elements.check_same_home(param, first, label, f"params[{first_name!r}]")
+            checks.check_same_home(param, first, label, f"params[{first_name!r}]")
         check_disjoint({f"params[{name!r}]": param for name, param in self._params.items()}, {})
 
     def _ordered(self, grads: Arrays) -> list[Any]:
@@ -192,12 +195,11 @@ class Optimizer(ABC):
 
     def _check_grads(self, given: list[Any]) -> list[Array]:
         """The gradients as arrays of a known library, checked; remembered where nothing had to be converted."""
-        if all(map(elements.are_twins, self._params.values(), given)):
+        if all(map(checks.are_twins, self._params.values(), given)):
             grads = given
         else:
             grads = [
-                elements.as_array(adopt(grad, f"grads[{name!r}]"))
-                for name, grad in zip(self._params, given, strict=True)
+                checks.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(self._params, given, strict=True)
             ]
             self._check_partners(grads)
         self._check_memory(grads)
@@ -208,8 +210,8 @@ class Optimizer(ABC):
     def _check_partners(self, grads: list[Array]) -> None:
         for (name, param), grad in zip(self._params.items(), grads, strict=True):
             label = f"params[{name!r}]"
-            elements.check_partner(param, grad, label, "gradient")
-            elements.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
+            checks.check_partner(param, grad, label, "gradient")
+            checks.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
 
     def _check_memory(self, grads: list[Array]) -> None:
         check_disjoint(
@@ -398,8 +400,8 @@ def _zeros(param: Array, momentum_dtype: Any, name: str) -> Array:
         return zeros
     wanted = getattr(xp, momentum_dtype, momentum_dtype) if isinstance(momentum_dtype, str) else momentum_dtype
     zeros = cast(xp, zeros, wanted)
-    elements.check_dtype(zeros, f"the momentum of params[{name!r}]")
-    elements.check_momentum_dtype(dtype_name(param), dtype_name(zeros), f"params[{name!r}]")
+    checks.check_dtype(zeros, f"the momentum of params[{name!r}]")
+    checks.check_momentum_dtype(dtype_name(param), dtype_name(zeros), f"params[{name!r}]")
     return zeros
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance import check
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
 from signopt.conformance.evidence.grid import KILLED, RIGHT, Grid, draw
+from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
 from signopt.conformance.mutants.pieces import bfloat16
 
 Make = Callable[[], Any]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from signopt._namespace import Array
-from signopt.rules._coefficients import Coefficients
+from signopt.rules.coefficients import Coefficients
 
 __all__ = ["Backend"]
 

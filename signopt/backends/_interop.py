@@ -13,7 +13,7 @@ import numpy as np
 from signopt._identity import SameArrays
 from signopt._namespace import Array
 from signopt.backends._base import Backend
-from signopt.rules._coefficients import Coefficients
+from signopt.rules.coefficients import Coefficients
 
 __all__ = ["adopt", "cupy_view", "numpy_view", "sharing_memory", "torch_stream"]
 

@@ -11,7 +11,7 @@ from signopt.backends._numba_families import Floats, TensorTable
 from signopt.backends._numba_kernels import Looked, TigerTensors
 from signopt.backends._pairwise import combined, leaves
 from signopt.roles import RoleTraits
-from signopt.rules._coefficients import TigerCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["TigerTable"]
 

@@ -6,12 +6,14 @@ and leaves the bits of the rule in ``signopt.rules``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules.lion import LionCoefficients
+from signopt.rules.signum import SignumCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["ELEMENTWISE", "Floats", "Workspace", "has_nan", "lion", "shrink", "signum", "tiger", "tiger_momentum"]
 
@@ -108,7 +110,7 @@ def signum(p: Floats, g: Floats, m: Floats, work: Workspace, k: SignumCoefficien
     _descend(p, work, k.lr, k.weight_decay)
 
 
-ELEMENTWISE = {"lion": lion, "signum": signum}
+ELEMENTWISE: Mapping[str, Callable[[Floats, Floats, Floats, Workspace, Any], None]] = {"lion": lion, "signum": signum}
 """The rules whose update of an element needs nothing but that element."""
 
 

@@ -14,7 +14,7 @@ from signopt.backends._layout import Box, boxes, row_boxes
 from signopt.backends._numpy_blocks import Floats, Workspace, has_nan
 from signopt.backends._numpy_tensors import Batch, Block, Cut, Group
 from signopt.backends._pairwise import combined, leaves
-from signopt.rules._coefficients import TigerCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["Look", "update_batch"]
 

@@ -24,7 +24,8 @@ from signopt.backends._cuda_tables import (
     tiger_table,
 )
 from signopt.roles import traits_of
-from signopt.rules._coefficients import Coefficients, TigerCoefficients
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["CupyBackend"]
 
@@ -77,7 +78,9 @@ class CupyBackend(Backend):
         with self._device:
             try:
                 self._adopt(grads)
-                stages = zip(*[group.launches(coefficients, self._grads.pointer) for group in self._groups], strict=True)
+                stages = zip(
+                    *[group.launches(coefficients, self._grads.pointer) for group in self._groups], strict=True
+                )
             except (MemoryError, RuntimeError) as error:
                 _explain_memory(error)
                 raise

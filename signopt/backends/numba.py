@@ -14,7 +14,8 @@ from signopt.backends._numba_tiger import TigerTable
 from signopt.backends._threads import default_threads
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import RoleTraits, traits_of
-from signopt.rules._coefficients import Coefficients, TigerCoefficients
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["NumbaBackend"]
 

@@ -21,7 +21,8 @@ from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, G
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
 from signopt.backends._threads import default_threads, for_each
 from signopt.roles import traits_of
-from signopt.rules._coefficients import Coefficients, TigerCoefficients
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["NumpyBackend"]
 

@@ -9,7 +9,7 @@ from signopt._namespace import Array
 from signopt.backends._base import Backend
 from signopt.roles import traits_of
 from signopt.rules import UPDATES
-from signopt.rules._coefficients import Coefficients
+from signopt.rules.coefficients import Coefficients
 
 __all__ = ["PortableBackend"]
 

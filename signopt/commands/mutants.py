@@ -11,7 +11,7 @@ from pathlib import Path
 from signopt.cli import FAILED, PASSED
 from signopt.conformance.evidence.grid import matrix_picture
 from signopt.conformance.evidence.kill_matrix import Matrix, Row, kill_matrix
-from signopt.conformance.rules import RULES
+from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["run"]
 

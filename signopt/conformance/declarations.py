@@ -29,9 +29,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from signopt.conformance.exact import COMPLEMENTS, DECAYS, FORMS, Order
-from signopt.conformance.formats import FORMATS, Format, compute_format
-from signopt.conformance.rules import RULES
+from signopt.conformance.oracle.arithmetic import COMPLEMENTS, DECAYS, FORMS, Order
+from signopt.conformance.oracle.formats import FORMATS, Format, compute_format
+from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["RULES", "Declaration", "DeclarationError"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.formats import FORMATS
+from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.protocol.errors import PortFailure, PortHung
 from signopt.conformance.watchdog import call_within
 

@@ -18,12 +18,12 @@ import numpy as np
 
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
-from signopt.conformance.examine import Fault, examine
-from signopt.conformance.formats import FORMATS, Format, format_of
-from signopt.conformance.law import Law, Shrink, averages, law_of, laws_of, role_by_name
+from signopt.conformance.oracle.examine import Fault, examine
+from signopt.conformance.oracle.formats import FORMATS, Format, format_of
+from signopt.conformance.oracle.law import Law, Shrink, averages, law_of, laws_of, role_by_name
+from signopt.conformance.oracle.rules import RULES
+from signopt.conformance.oracle.sieve import Momentum, joined, remembered
 from signopt.conformance.report import CheckResult, Failure, Trace
-from signopt.conformance.rules import RULES
-from signopt.conformance.sieve import Momentum, joined, remembered
 
 __all__ = ["CannotRunError", "EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
 

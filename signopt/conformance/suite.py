@@ -97,7 +97,8 @@ def select(rule: str, profile: str, only: Iterable[str] | None = None) -> list[C
     """The checks of a profile for a rule, in their order."""
     names = None if only is None else set(only)
     chosen = sorted(
-        (c for c in REGISTRY.values() if c.applies(rule, profile)), key=lambda c: (PROFILES.index(c.profile), ORDER.index(c.group))
+        (c for c in REGISTRY.values() if c.applies(rule, profile)),
+        key=lambda c: (PROFILES.index(c.profile), ORDER.index(c.group)),
     )
     if names is not None:
         chosen = [c for c in chosen if c.id in names or c.group in names]

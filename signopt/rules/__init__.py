@@ -1,10 +1,17 @@
 """The rules: each written once, as a pure function over arrays of any array API namespace."""
 
+from collections.abc import Callable, Mapping
+
+from signopt._namespace import Array
 from signopt.rules.lion import apply_lion, lion
 from signopt.rules.signum import apply_signum, signum
 from signopt.rules.tiger import apply_tiger, tiger
 
 __all__ = ["UPDATES", "lion", "signum", "tiger"]
 
-UPDATES = {"lion": apply_lion, "signum": apply_signum, "tiger": apply_tiger}
+UPDATES: Mapping[str, Callable[..., tuple[Array, Array]]] = {
+    "lion": apply_lion,
+    "signum": apply_signum,
+    "tiger": apply_tiger,
+}
 """Each rule with its coefficients already formed: ``(param, grad, momentum, coefficients, traits)``."""

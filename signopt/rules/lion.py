@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
+from signopt import _hyperparameters as hyperparameters
 from signopt._namespace import Array, Namespace, sign
 from signopt.roles import RoleTraits
-from signopt.rules._coefficients import LionCoefficients
-from signopt.rules._elements import in_compute_dtype
+from signopt.rules._compute import in_compute_dtype
+from signopt.rules.coefficients import Coefficients
 
-__all__ = ["apply_lion", "lion"]
+__all__ = ["LionCoefficients", "apply_lion", "lion"]
+
+
+@dataclass(frozen=True)
+class LionCoefficients(Coefficients):
+    """c = B1·m + A1·g and m ← B2·m + A2·g, with A = 1 − B."""
+
+    rule = "lion"
+
+    lr: float
+    B1: float
+    A1: float
+    B2: float
+    A2: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, *, lr: float, betas: tuple[float, float], weight_decay: float) -> Self:
+        """Check the hyperparameters and form the coefficients."""
+        beta1, beta2 = hyperparameters.betas(betas)
+        return cls(
+            lr=hyperparameters.learning_rate(lr),
+            B1=beta1,
+            A1=1.0 - beta1,
+            B2=beta2,
+            A2=1.0 - beta2,
+            weight_decay=hyperparameters.weight_decay(weight_decay),
+        )
 
 
 def lion(

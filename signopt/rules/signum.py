@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
+from signopt import _hyperparameters as hyperparameters
 from signopt._namespace import Array, Namespace, sign
 from signopt.roles import RoleTraits
-from signopt.rules._coefficients import SignumCoefficients
-from signopt.rules._elements import in_compute_dtype
+from signopt.rules._compute import in_compute_dtype
+from signopt.rules.coefficients import Coefficients
 
-__all__ = ["apply_signum", "signum"]
+__all__ = ["SignumCoefficients", "apply_signum", "signum"]
+
+
+@dataclass(frozen=True)
+class SignumCoefficients(Coefficients):
+    """m ← B·m + A·g, with A = 1 − B."""
+
+    rule = "signum"
+
+    lr: float
+    B: float
+    A: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, *, lr: float, beta: float, weight_decay: float) -> Self:
+        """Check the hyperparameters and form the coefficients."""
+        beta = hyperparameters.one_beta(beta)
+        return cls(
+            lr=hyperparameters.learning_rate(lr),
+            B=beta,
+            A=1.0 - beta,
+            weight_decay=hyperparameters.weight_decay(weight_decay),
+        )
 
 
 def signum(

@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
+from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
 from signopt._namespace import Array, Namespace, cast, float64_or_widest, sign
 from signopt.roles import RoleTraits, traits_of
-from signopt.rules._coefficients import TigerCoefficients
-from signopt.rules._elements import in_compute_dtype
+from signopt.rules._compute import in_compute_dtype
+from signopt.rules.coefficients import Coefficients
+from signopt.schedules import factor_at
 
-__all__ = ["apply_tiger", "root_mean_square", "tiger"]
+__all__ = ["TigerCoefficients", "apply_tiger", "root_mean_square", "tiger"]
+
+
+@dataclass(frozen=True)
+class TigerCoefficients(Coefficients):
+    """m ← b1·m + b2·g at one micro-step, and whether this micro-step ends its window, so that the parameter moves.
+
+    ``lr`` is the learning rate times the schedule's factor at this micro-step.
+    """
+
+    rule = "tiger"
+
+    lr: float
+    b1: float
+    b2: float
+    weight_decay: float
+    shrink: float
+    moves: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        step: int,
+        lr: float,
+        beta: float,
+        weight_decay: float,
+        accumulation_steps: int,
+        shrink: float,
+        schedule: Schedule,
+    ) -> Self:
+        """Check the hyperparameters and form the coefficients of micro-step ``step``."""
+        step = hyperparameters.micro_step(step)
+        beta = hyperparameters.one_beta(beta)
+        window = hyperparameters.accumulation_steps(accumulation_steps)
+        factor = factor_at(hyperparameters.schedule(schedule), step)
+        return cls(
+            lr=hyperparameters.learning_rate(lr) * factor,
+            b1=beta if step % window == 0 else 1.0,
+            b2=(1.0 - beta) / window,
+            weight_decay=hyperparameters.weight_decay(weight_decay),
+            shrink=hyperparameters.shrink(shrink),
+            moves=(step + 1) % window == 0,
+        )
 
 
 def tiger(

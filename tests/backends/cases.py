@@ -4,7 +4,9 @@ import ml_dtypes
 import numpy as np
 
 from signopt.backends.portable import PortableBackend
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules.lion import LionCoefficients
+from signopt.rules.signum import SignumCoefficients
+from signopt.rules.tiger import TigerCoefficients
 from tests.bits import assert_same_bits, special_triple
 
 BFLOAT16 = ml_dtypes.bfloat16

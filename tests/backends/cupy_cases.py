@@ -10,10 +10,9 @@ import ml_dtypes
 import numpy as np
 
 from signopt.roles import traits_of
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
-from signopt.rules.lion import apply_lion
-from signopt.rules.signum import apply_signum
-from signopt.rules.tiger import apply_tiger
+from signopt.rules.lion import LionCoefficients, apply_lion
+from signopt.rules.signum import SignumCoefficients, apply_signum
+from signopt.rules.tiger import TigerCoefficients, apply_tiger
 
 __all__ = ["COEFFICIENTS", "DTYPE_PAIRS", "SIZES", "Case", "cases", "expected", "tiger_coefficients", "triple"]
 

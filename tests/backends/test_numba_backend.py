@@ -116,7 +116,7 @@ def test_large_tensors_that_begin_anywhere_in_a_cache_line(step, storage):
 def test_a_step_takes_less_than_64_kibibytes(step):
     p, g, m = (np.ones(1 << 22, np.float32) for _ in range(3))
     backend = NumbaBackend([p], [m], ["matrix"])
-    method, coefficients = STEPS[step]
+    _, coefficients = STEPS[step]
     backend.step([g], coefficients)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -128,7 +128,7 @@ def test_a_step_takes_less_than_64_kibibytes(step):
 
 
 def test_two_python_threads_may_step_at_once():
-    method, coefficients = STEPS["lion"]
+    _, coefficients = STEPS["lion"]
     models = [[random_tensor((300_000,), "f32", seed)] for seed in range(2)]
     alone = [assert_stepped(model, method, coefficients) for model in models]
     together = [None, None]
@@ -159,7 +159,7 @@ def assert_stepped(model, method, coefficients):
 def test_new_gradients_are_read_where_they_are():
     p, _, m = random_tensor((100,), "f32", 0)
     expected_p, expected_m = p.copy(), m.copy()
-    method, coefficients = STEPS["lion"]
+    _, coefficients = STEPS["lion"]
     compiled, reference = NumbaBackend([p], [m]), NumpyBackend([expected_p], [expected_m])
     for seed in range(5):
         g = random_tensor((100,), "f32", seed)[1]

@@ -17,7 +17,7 @@ def test_a_step_takes_less_than_a_mebibyte(shape, step, threads):
     p, g, m = (np.ones(shape, np.float32) for _ in range(3))
     backend = NumpyBackend([p], [m], ["embedding" if len(shape) == 2 else "matrix"])
     backend.threads = threads
-    method, coefficients = STEPS[step]
+    _, coefficients = STEPS[step]
     backend.step([g], coefficients)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.exact import FORMS, Arithmetic, sign
-from signopt.conformance.formats import FORMATS, compute_format
-from signopt.conformance.law import law_of, laws_of
-from signopt.conformance.legal import judge, judge_shrink
-from signopt.conformance.sieve import Momentum, plainly_legal, plainly_shrunk
+from signopt.conformance.oracle.arithmetic import FORMS, Arithmetic, sign
+from signopt.conformance.oracle.formats import FORMATS, compute_format
+from signopt.conformance.oracle.judge import judge, judge_shrink
+from signopt.conformance.oracle.law import law_of, laws_of
+from signopt.conformance.oracle.sieve import Momentum, plainly_legal, plainly_shrunk
 
 RELAXED = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
 

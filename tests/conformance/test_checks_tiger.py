@@ -7,10 +7,10 @@ import pytest
 
 from signopt.conformance import check
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.formats import FORMATS
-from signopt.conformance.law import Law, law_of
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum, unsettable
-from signopt.conformance.sieve import Momentum, remembered
+from signopt.conformance.oracle.formats import FORMATS
+from signopt.conformance.oracle.law import Law, law_of
+from signopt.conformance.oracle.sieve import Momentum, remembered
 
 CAUGHT = {
     "roles/given": ("role-name-wins", "role-given-matrix-by-name", "role-given-ignored"),

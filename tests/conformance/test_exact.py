@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import signopt
-from signopt.conformance import exact
-from signopt.conformance.exact import Arithmetic, Order
-from signopt.conformance.formats import FORMATS, format_of
+from signopt.conformance.oracle import arithmetic as exact
+from signopt.conformance.oracle.arithmetic import Arithmetic, Order
+from signopt.conformance.oracle.formats import FORMATS, format_of
 
 DTYPES = tuple(FORMATS)
 COUNT = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.law import Law, laws_of
+from signopt.conformance.oracle.law import Law, laws_of
 
 HYPER = {"lr": 0.1, "beta": 0.9, "weight_decay": 0.1, "accumulation_steps": 1, "shrink": 0.99, "schedule": None}
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from signopt.rules._coefficients import LionCoefficients, SignumCoefficients, TigerCoefficients
+from signopt.rules.lion import LionCoefficients
+from signopt.rules.signum import SignumCoefficients
+from signopt.rules.tiger import TigerCoefficients
 
 LION = {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.3}
 TIGER = {"lr": 0.1, "beta": 0.9, "weight_decay": 0.3, "accumulation_steps": 3, "shrink": 0.99}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from signopt.rules._elements import are_twins
+from signopt._checks import are_twins
 
 
 class Placed:

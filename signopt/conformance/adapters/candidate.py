@@ -17,6 +17,7 @@ from signopt.conformance.port import Port
 
 __all__ = ["Candidate", "defaults_of", "lone_module", "version_of"]
 
+
 @dataclass(frozen=True)
 class Candidate:
     """One implementation of one rule that somebody publishes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from signopt.conformance.rules import RULES
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.session import Session
 
 __all__ = ["PROFILES", "REGISTRY", "Check", "check"]

@@ -9,7 +9,7 @@ import numpy as np
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
 from signopt.conformance.driver import Tensors
-from signopt.conformance.rules import RULES
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 

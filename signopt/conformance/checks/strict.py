@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance import exact
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import graded, sized
 from signopt.conformance.driver import Tensors
-from signopt.conformance.exact import Array, Order
-from signopt.conformance.law import role_by_name
+from signopt.conformance.oracle import arithmetic as exact
+from signopt.conformance.oracle.arithmetic import Array, Order
+from signopt.conformance.oracle.law import role_by_name
 from signopt.conformance.session import CannotRunError, Session
 
 _PARTS = ("w/kernel", "e/embeddings", "b/bias", "n/gamma")

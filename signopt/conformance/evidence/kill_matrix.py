@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult
-from signopt.conformance.rules import RULES
 from signopt.conformance.suite import check, select
 
 __all__ = ["Matrix", "Row", "kill_matrix"]

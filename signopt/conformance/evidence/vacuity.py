@@ -14,12 +14,12 @@ import numpy as np
 from signopt.conformance.checks import REGISTRY, Check
 from signopt.conformance.declarations import RULES, Declaration
 from signopt.conformance.driver import Driver
-from signopt.conformance.exact import Array
-from signopt.conformance.law import Law, Shrink
 from signopt.conformance.mutants.base import BASES
+from signopt.conformance.oracle.arithmetic import Array
+from signopt.conformance.oracle.law import Law, Shrink
+from signopt.conformance.oracle.sieve import Momentum, telling
 from signopt.conformance.report import CheckResult
 from signopt.conformance.session import NotApplicableError, Session
-from signopt.conformance.sieve import Momentum, telling
 
 __all__ = ["Lint", "lint", "lint_all"]
 

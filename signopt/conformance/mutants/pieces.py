@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.mutants.base import BASES, Array, NumpyPort
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.port import Arrays
-from signopt.conformance.rules import RULES
 
 __all__ = [
     "DEFAULTS",

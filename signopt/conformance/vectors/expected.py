@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.exact import Array, floats
-from signopt.conformance.formats import format_of
-from signopt.conformance.law import Shrink, law_of
-from signopt.conformance.legal import Allowed, judge, judge_shrink
+from signopt.conformance.oracle.arithmetic import Array, floats
+from signopt.conformance.oracle.formats import format_of
+from signopt.conformance.oracle.judge import Allowed, judge, judge_shrink
+from signopt.conformance.oracle.law import Shrink, law_of
 from signopt.conformance.vectors.case import Case
 
 __all__ = ["NotExactError", "Patterns", "arrays_of", "patterns", "steps"]

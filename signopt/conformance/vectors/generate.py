@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from signopt.conformance.oracle.rules import RULES as SPECS
 from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
 from signopt.conformance.report import SUITE
-from signopt.conformance.rules import RULES as SPECS
 from signopt.conformance.vectors import lion, signum, tiger
 from signopt.conformance.vectors.case import Case
 from signopt.conformance.vectors.expected import arrays_of, steps
@@ -43,7 +43,7 @@ def document(rule: str, dtype: str) -> dict[str, Any]:
         "dtype": dtype,
         "provenance": {
             "generator": "signopt vectors generate",
-            "oracle": "signopt.conformance.legal: exact rational arithmetic, every legal order of evaluation",
+            "oracle": "signopt.conformance.oracle.judge: exact rational arithmetic, every legal order of evaluation",
             "sources": list(SPECS[rule].sources),
         },
         "notes": {flag: NOTES[flag] for flag in NOTES if flag in flags},

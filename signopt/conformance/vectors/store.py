@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.rules import RULES as _RULES
+from signopt.conformance.oracle.rules import RULES as _RULES
 
 __all__ = ["PROFILES", "RULES", "copy", "document_text", "load", "schema"]
 

@@ -8,10 +8,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from signopt.conformance import exact
-from signopt.conformance.exact import Order
-from signopt.conformance.formats import format_of
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
+from signopt.conformance.oracle import arithmetic as exact
+from signopt.conformance.oracle.arithmetic import Order
+from signopt.conformance.oracle.formats import format_of
 from signopt.conformance.protocol.wire import decode_arrays, decode_float
 from signopt.conformance.vectors import store
 from signopt.conformance.vectors.expected import patterns
@@ -139,7 +139,7 @@ def test_constructed_numbers_allow_one_outcome_in_every_order():
 
 
 def test_ranges_are_spelled_by_value():
-    from signopt.conformance.legal import Allowed
+    from signopt.conformance.oracle.judge import Allowed
 
     assert patterns(Allowed(((1.0, 1.0),)), "float32") == ["3f800000"]
     assert patterns(Allowed(((0.0, 0.0),)), "float32") == ["80000000..00000000"]

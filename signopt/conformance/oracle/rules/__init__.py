@@ -1,4 +1,4 @@
-"""The rules as the suite names them: hyperparameters with the defaults of the source, and the tensors that a rule tells apart.
+"""The rules as the suite names them: hyperparameters with the source's defaults, and tensors that a rule tells apart.
 
 Nothing here knows the library's own rules. This is the one list of rules of the suite.
 """
@@ -44,7 +44,7 @@ class Rule:
 
     def hyper(self, lr: float, betas: tuple[float, float], weight_decay: float, **own: Any) -> dict[str, Any]:
         """Hyperparameters of a run; ``own`` are those that only this rule has, and dropped where it has none."""
-        extra = self.fixed | own if self.fixed else {}
+        extra = {**self.fixed, **own} if self.fixed else {}
         return {"lr": lr, **self.of_betas(betas), "weight_decay": weight_decay, **extra}
 
 

@@ -1,6 +1,6 @@
 """What a right port may give for one element: the exact direction, its region, and the sets of legal results.
 
-This is the judgement; :mod:`signopt.conformance.sieve` only spares it the elements that are plainly right.
+This is the judgement; :mod:`signopt.conformance.oracle.sieve` only spares it the elements that are plainly right.
 Everything is a fraction. A set of legal results is the set of numbers of the storage format between two of them, ends
 included: rounding is monotonic, so it holds every rounding of every value between the two real ends.
 """
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from signopt.conformance.bounds import (
+from signopt.conformance.oracle.bounds import (
     Units,
     average_is_exact,
     average_slack,
@@ -21,8 +21,8 @@ from signopt.conformance.bounds import (
     representable,
     shrink_slack,
 )
-from signopt.conformance.formats import Format
-from signopt.conformance.law import Law, Shrink
+from signopt.conformance.oracle.formats import Format
+from signopt.conformance.oracle.law import Law, Shrink
 
 __all__ = ["ANYTHING", "Allowed", "Judgement", "judge", "judge_shrink", "nearness"]
 

@@ -1,4 +1,4 @@
-"""A quick look at whole arrays: which elements are plainly what :mod:`signopt.conformance.legal` allows.
+"""A quick look at whole arrays: which elements are plainly what :mod:`signopt.conformance.oracle.judge` allows.
 
 It accepts only what the judgement in fractions would accept, with a margin for its own rounding, and leaves the rest to
 it: elements that are wrong, on an edge, not finite or of extreme size. It never rejects.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.bounds import (
+from signopt.conformance.oracle.bounds import (
     Units,
     average_is_exact,
     average_slack,
@@ -25,9 +25,9 @@ from signopt.conformance.bounds import (
     representable,
     shrink_slack,
 )
-from signopt.conformance.doubledouble import Pair, combine, pair, product
-from signopt.conformance.formats import Format
-from signopt.conformance.law import Law, Shrink
+from signopt.conformance.oracle.doubledouble import Pair, combine, pair, product
+from signopt.conformance.oracle.formats import Format
+from signopt.conformance.oracle.law import Law, Shrink
 
 __all__ = ["Momentum", "joined", "plainly_legal", "plainly_shrunk", "remembered", "telling"]
 

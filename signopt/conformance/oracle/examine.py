@@ -8,10 +8,10 @@ from itertools import islice
 
 import numpy as np
 
-from signopt.conformance.exact import Array, sign
-from signopt.conformance.law import Law, Shrink
-from signopt.conformance.legal import Allowed, Judgement, judge, judge_shrink
-from signopt.conformance.sieve import Momentum, plainly_legal, plainly_shrunk
+from signopt.conformance.oracle.arithmetic import Array, sign
+from signopt.conformance.oracle.judge import Allowed, Judgement, judge, judge_shrink
+from signopt.conformance.oracle.law import Law, Shrink
+from signopt.conformance.oracle.sieve import Momentum, plainly_legal, plainly_shrunk
 
 __all__ = ["Fault", "examine"]
 

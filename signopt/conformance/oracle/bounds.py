@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from signopt.conformance.formats import FORMATS, Format
+from signopt.conformance.oracle.formats import FORMATS, Format
 
 __all__ = [
     "Units", "average_is_exact", "average_slack", "lsb", "move_is_exact", "move_slack", "representable", "shrink_slack",

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.bounds import Units, representable
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.exact import CENTRE, Array, factor_at, floats, root
-from signopt.conformance.formats import FORMATS, Format, format_of
+from signopt.conformance.oracle.arithmetic import CENTRE, Array, factor_at, floats, root
+from signopt.conformance.oracle.bounds import Units, representable
+from signopt.conformance.oracle.formats import FORMATS, Format, format_of
 
 __all__ = ["Law", "Shrink", "averages", "law_of", "laws_of", "role_by_name"]
 

@@ -4,7 +4,7 @@ Nothing here knows the library's own rules: each operation is carried out on the
 and rounded once, so that this file and ``signopt.rules`` are two derivations of one contract that must agree
 in every bit. The written order (decay in the bracket, multiply-add, 1 − β in binary64) is the default; the
 orders that a port may declare instead are arguments, and what all legal orders together may give is in
-:mod:`signopt.conformance.legal`.
+:mod:`signopt.conformance.oracle.judge`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.formats import FORMATS, Format, compute_format, format_of
+from signopt.conformance.oracle.formats import FORMATS, Format, compute_format, format_of
 
 __all__ = [
     "CANONICAL",
