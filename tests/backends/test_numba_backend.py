@@ -130,11 +130,11 @@ def test_a_step_takes_less_than_64_kibibytes(step):
 def test_two_python_threads_may_step_at_once():
     _, coefficients = STEPS["lion"]
     models = [[random_tensor((300_000,), "f32", seed)] for seed in range(2)]
-    alone = [assert_stepped(model, method, coefficients) for model in models]
+    alone = [assert_stepped(model, coefficients) for model in models]
     together = [None, None]
 
     def run(number):
-        together[number] = assert_stepped(models[number], method, coefficients)
+        together[number] = assert_stepped(models[number], coefficients)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
     for thread in threads:
@@ -145,7 +145,7 @@ def test_two_python_threads_may_step_at_once():
         assert_same_bits(one, other)
 
 
-def assert_stepped(model, method, coefficients):
+def assert_stepped(model, coefficients):
     ((p, g, m),) = model
     p, m = p.copy(), m.copy()
     backend = NumbaBackend([p], [m])
