@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import signopt
+from signopt.rules import UPDATES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if ">>> " in page.read_text()]
@@ -31,5 +32,6 @@ def test_pages(page):
 
 
 def test_the_rules_have_examples():
-    assert {"signopt.rules.lion", "signopt.rules.signum", "signopt.rules.tiger", "signopt.optimizer"} <= set(MODULES)
+    for rule in UPDATES:
+        assert {f"signopt.rules.{rule}", f"signopt.optimizer.{rule}"} <= set(MODULES)
     assert ROOT / "README.md" in PAGES

@@ -1,0 +1,60 @@
+"""The optimizer Lion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from signopt import _hyperparameters as hyperparameters
+from signopt.optimizer._hyperparameter import Hyperparameter
+from signopt.optimizer._params import Arrays
+from signopt.optimizer.base import Optimizer
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.lion import LionCoefficients
+
+__all__ = ["Lion"]
+
+
+class Lion(Optimizer):
+    """Lion on named parameters, in place. The rule and its arguments are those of :func:`signopt.lion`.
+
+    Parameters
+    ----------
+    params : mapping or sequence of array
+        {name: array}, or arrays that get the names "0", "1", ... Writable arrays of one library and device; dtypes may
+        differ. They are kept and updated in place.
+    lr, betas, weight_decay
+        Checked whenever they are set; they may change between steps.
+    backend : str, default "auto"
+        Which implementation applies the rule; all give the same bits. "portable" is the rule itself.
+    momentum_dtype : str or dtype, optional
+        Storage dtype of the momentum; that of each parameter by default. Not wider than the compute dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import signopt
+    >>> weights = {"w": np.ones(3)}
+    >>> opt = signopt.Lion(weights, lr=0.25)
+    >>> opt.step({"w": np.array([1.0, -1.0, 0.0])})
+    >>> weights["w"]
+    array([0.75, 1.25, 1.  ])
+    """
+
+    rule = "lion"
+    betas = Hyperparameter(hyperparameters.betas, "(β1, β2), each in [0, 1).")
+
+    def __init__(
+        self,
+        params: Arrays,
+        *,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        backend: str = "auto",
+        momentum_dtype: Any = None,
+    ) -> None:
+        hyper = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
+
+    def _coefficients(self) -> Coefficients:
+        return LionCoefficients.of(**self._hyper)

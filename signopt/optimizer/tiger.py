@@ -1,0 +1,92 @@
+"""The optimizer Tiger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from signopt import _hyperparameters as hyperparameters
+from signopt._hyperparameters import Schedule
+from signopt._zero_rms import warn_about_zeros
+from signopt.optimizer._hyperparameter import Hyperparameter
+from signopt.optimizer._params import Arrays
+from signopt.optimizer.base import Optimizer
+from signopt.rules.coefficients import Coefficients
+from signopt.rules.tiger import TigerCoefficients
+
+__all__ = ["Tiger"]
+
+
+class Tiger(Optimizer):
+    """Tiger on named parameters, in place. The rule and its arguments are those of :func:`signopt.tiger`.
+
+    Parameters are those of :class:`Lion`, with ``beta`` in place of ``betas``, and
+
+    Parameters
+    ----------
+    accumulation_steps : int, default 1
+        Micro-steps in a window. Call :meth:`step` at every micro-step; parameters move at the last one of a window.
+    shrink : float, default 0.99
+        s of the NaN rule.
+    schedule : mapping or callable, optional
+        {micro-step: factor} or a function of the micro-step.
+    roles : mapping or sequence, optional
+        {name: role} or one role per parameter. What is not given is read from the names, as the source does
+        (:func:`signopt.roles.role_of`): give roles where parameters have no telling names.
+
+    Warns
+    -----
+    UserWarning
+        Once, at construction, where a matrix or a row of an embedding is all zero: its RMS is 0, so it never moves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import signopt
+    >>> weights = {"dense/kernel": np.full(2, 4.0), "dense/bias": np.zeros(2)}
+    >>> opt = signopt.Tiger(weights, lr=0.25, weight_decay=0.0)
+    >>> opt.step({"dense/kernel": np.ones(2), "dense/bias": np.ones(2)})
+    >>> weights["dense/kernel"], weights["dense/bias"]
+    (array([3., 3.]), array([-0.125, -0.125]))
+    """
+
+    rule = "tiger"
+    has_roles = True
+    beta = Hyperparameter(hyperparameters.one_beta, "β in [0, 1).")
+    accumulation_steps = Hyperparameter(hyperparameters.accumulation_steps, "Micro-steps in a window, 1 or more.")
+    shrink = Hyperparameter(hyperparameters.shrink, "Factor of the NaN rule, in [0, 1].")
+    schedule = Hyperparameter(hyperparameters.schedule, "None, {micro-step: factor}, or a function of the micro-step.")
+
+    def __init__(
+        self,
+        params: Arrays,
+        *,
+        lr: float = 1e-3,
+        beta: float = 0.965,
+        weight_decay: float = 0.01,
+        accumulation_steps: int = 1,
+        shrink: float = 0.99,
+        schedule: Schedule = None,
+        roles: Mapping[str, str] | Sequence[str] | None = None,
+        backend: str = "auto",
+        momentum_dtype: Any = None,
+    ) -> None:
+        hyper = {
+            "lr": lr,
+            "beta": beta,
+            "weight_decay": weight_decay,
+            "accumulation_steps": accumulation_steps,
+            "shrink": shrink,
+            "schedule": schedule,
+        }
+        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, roles=roles)
+        warn_about_zeros(self._params, self._roles)
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The role of each parameter, by name."""
+        return MappingProxyType(self._roles)
+
+    def _coefficients(self) -> Coefficients:
+        return TigerCoefficients.of(step=self._steps, **self._hyper)
