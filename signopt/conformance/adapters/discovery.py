@@ -1,4 +1,8 @@
-"""What can be checked by name: ``"package.module:attribute"``, or a published port that has an adapter here."""
+"""What can be checked by name: ``"package.module:attribute"``, or a published port that has an adapter here.
+
+``"torch=package.module:Class"`` and ``"optax=package.module:function"`` name an optimizer that is no port yet, and get
+an adapter made by :mod:`~signopt.conformance.adapters.guess`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ from typing import Any
 
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.catalogue import CATALOGUE
+from signopt.conformance.adapters.guess import GuessError, optax_port, torch_port
 from signopt.conformance.adapters.own import OWN
+from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["ENTRY_POINT_GROUP", "TargetError", "candidates", "discover", "find", "resolve"]
 
 
 ENTRY_POINT_GROUP = "signopt.ports"
+_GUESSES = {"torch": torch_port, "optax": optax_port}
 
 
 class TargetError(ValueError):
@@ -51,6 +58,9 @@ def resolve(target: str, rule: str | None) -> Any:
     TargetError
         If there is no such module, attribute or published port, or if importing it fails.
     """
+    kind, _, optimizer = target.partition("=")
+    if kind in _GUESSES and optimizer:
+        return _guessed(kind, optimizer, rule)
     if ":" in target:
         return _imported(target)
     found = find(target, rule)
@@ -60,6 +70,15 @@ def resolve(target: str, rule: str | None) -> Any:
             "'signopt info' lists, or '-- COMMAND' for a program that speaks JSON lines"
         )
     return _built(found[0])
+
+
+def _guessed(kind: str, optimizer: str, rule: str | None) -> Any:
+    if rule is None:
+        raise TargetError(f"--rule says which rule {optimizer} must implement: {', '.join(RULES)}")
+    try:
+        return _GUESSES[kind](optimizer, rule, RULES[rule].defaults)
+    except GuessError as error:
+        raise TargetError(str(error)) from error
 
 
 def _imported(target: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,16 @@ class OptaxPort:
     transform
         ``transform(hyper)`` returns the ``optax.GradientTransformation``.
     momentum
-        The field of the optimizer state that holds the momentum, ``"mu"`` in ``ScaleByLionState``; None where
-        there is none.
+        The field of the optimizer state that holds the momentum, ``"mu"`` in ``ScaleByLionState``; None where there is
+        none. It may lie below other transformations (``inject_hyperparams``, ``MultiSteps``, ``masked``), or in several
+        places that share the parameters (``multi_transform``).
     jit
         Compile the update, as training loops do. XLA may then contract and reorder what it fuses.
     declarations
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, …
 
-    JAX has float64 only inside ``enable_x64``, which is entered for every call and left again: the process of
-    the caller keeps its own setting.
+    JAX has float64 only inside ``enable_x64``. It is entered for every call on a model with a float64 parameter and
+    left again: the process of the caller keeps its own setting, and a float32 model runs as JAX users run it, without.
     """
 
     def __init__(
@@ -51,18 +53,49 @@ class OptaxPort:
         return self._description
 
     def init(self, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-        """Initialise the state over ``params`` and write ``momentum`` into it."""
-        import jax
-        import jax.numpy as jnp
-        import optax
+        """Initialise the state over ``params`` and write ``momentum`` into it.
 
-        with jax.enable_x64(True):
+        Raises
+        ------
+        NotImplementedError
+            For a momentum where the state has no such field, or not for every parameter.
+        """
+        import jax.numpy as jnp
+
+        self._wide = any(param.dtype == np.float64 for param in params.values())
+        with self._precision():
             self.configure(hyper)
             self._params = {name: jnp.array(param) for name, param in params.items()}
             self._state = self._transformation.init(self._params)
-            if momentum is not None and self._key is not None:
-                start = {name: jnp.array(m) for name, m in momentum.items()}
-                self._state = optax.tree.set(self._state, **{self._key: start})
+            if momentum is not None:
+                self._set_momentum({name: jnp.array(m) for name, m in momentum.items()})
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        import jax
+
+        return jax.enable_x64(True) if self._wide else nullcontext()
+
+    def _set_momentum(self, momentum: Mapping[str, Any]) -> None:
+        import jax
+
+        found = set()
+
+        def start(path: Any, leaf: Any) -> Any:
+            if (name := self._parameter_at(path)) is None:
+                return leaf
+            found.add(name)
+            return momentum[name]
+
+        state = jax.tree_util.tree_map_with_path(start, self._state)
+        if found != momentum.keys():
+            raise NotImplementedError(f"the state has no {self._key!r} for {sorted(momentum.keys() - found)[:5]}")
+        self._state = state
+
+    def _parameter_at(self, path: tuple[Any, ...]) -> str | None:
+        """The parameter whose momentum lies at a path of the state: below the momentum's field, under its own name."""
+        if self._key is None or len(path) < 2 or _name(path[-2]) != self._key or _name(path[-1]) not in self._params:
+            return None
+        return _name(path[-1])
 
     def configure(self, hyper: Mapping[str, Any]) -> None:
         """Replace the transformation and keep the state: optax closes over its hyperparameters."""
@@ -85,10 +118,9 @@ class OptaxPort:
 
     def step(self, grads: Arrays) -> None:
         """Apply one update."""
-        import jax
         import jax.numpy as jnp
 
-        with jax.enable_x64(True):
+        with self._precision():
             arrays = {name: jnp.array(grads[name]) for name in self._params}
             self._params, self._state = self._update(arrays, self._state, self._params)
 
@@ -97,9 +129,14 @@ class OptaxPort:
         return {name: np.asarray(param) for name, param in self._params.items()}
 
     def momentum(self) -> Arrays | None:
-        """Return the momentum found in the state, or None where the transformation keeps none."""
-        import optax
+        """Return the momentum found in the state, or None where the transformation keeps none for some parameter."""
+        import jax
 
-        if self._key is None:
-            return None
-        return {name: np.asarray(m) for name, m in optax.tree.get(self._state, self._key).items()}
+        leaves = jax.tree_util.tree_leaves_with_path(self._state)
+        found = {name: np.asarray(m) for path, m in leaves if (name := self._parameter_at(path)) is not None}
+        return found if found.keys() == self._params.keys() else None
+
+
+def _name(key: Any) -> str | None:
+    """What a step of a path is called: an attribute, or a key of a mapping."""
+    return getattr(key, "name", getattr(key, "key", None))

@@ -7,6 +7,8 @@ hyperparameters, the key of the momentum in its per-parameter state, and what el
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,64 +58,122 @@ class TorchPort:
     name, rule
         What the port is called and which rule it implements.
     build
-        ``build(parameters, hyper)`` returns the optimizer.
+        ``build(parameters, hyper)`` returns the optimizer, with as many parameter groups as it likes.
     settings
-        Maps the hyperparameters to the entries of ``param_groups`` that hold them; used to change them between steps.
+        Maps the hyperparameters to the entries of ``param_groups`` that hold them, or to a list of such mappings, one
+        for each group; used to change them between steps. None if the optimizer cannot be changed once it is built:
+        then no check asks it to.
     momentum
         The key of the momentum in ``optimizer.state[parameter]``; None where it is kept in a form of its own.
     beside
-        What else the optimizer expects in that state when it finds a momentum there.
+        What else the optimizer expects in that state when it finds a momentum there: a mapping, copied for every
+        parameter, or a function from the parameter to such a mapping.
+    named
+        Whether ``build`` takes ``(name, parameter)`` pairs, as ``model.named_parameters()`` gives them, in place of
+        parameters. A Tiger that reads roles from names needs them.
     declarations
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, … A
         ``momentum_dtype`` is also the dtype in which a momentum is handed over.
 
     Parameters keep the memory layout that they come with, and gradients are handed over without a copy, so that an
-    optimizer which mishandles strides or writes to its gradients is seen doing so.
+    optimizer which mishandles strides or writes to its gradients is seen doing so. A ``step`` that demands a closure is
+    given one.
+
+    An optimizer whose state holds more than the momentum and ``beside`` would miss the rest if a momentum were written
+    into an empty state. Its momentum counts as one that cannot be set, and the error says what to pass as ``beside``.
     """
+
+    configure: Callable[[Keywords], None]
+    """Changes the hyperparameters where torch users change them, in the groups; absent without ``settings``."""
 
     def __init__(
         self,
         name: str,
         rule: str,
-        build: Callable[[list[torch.nn.Parameter], Keywords], torch.optim.Optimizer],
-        settings: Callable[[Keywords], Keywords],
+        build: Callable[[list[Any], Keywords], torch.optim.Optimizer],
+        settings: Callable[[Keywords], Keywords | list[Keywords]] | None = None,
         momentum: str | None = "exp_avg",
-        beside: Keywords | None = None,
+        beside: Keywords | Callable[[torch.Tensor], Keywords] | None = None,
+        *,
+        named: bool = False,
         **declarations: Any,
     ) -> None:
         self._description = {"name": name, "rule": rule, **declarations}
-        self._build, self._settings = build, settings
-        self._key, self._beside = momentum, dict(beside or {})
+        self._build, self._settings, self._named = build, settings, named
+        self._key, self._beside = momentum, beside or {}
+        self._unknown: list[str] | None = None
+        if settings is not None:
+            self.configure = self._configure
 
     def describe(self) -> Mapping[str, Any]:
         """Return the name, the rule and the declarations."""
         return self._description
 
     def init(self, params: Arrays, hyper: Keywords, momentum: Arrays | None = None) -> None:
-        """Build a fresh optimizer over copies of ``params``."""
+        """Build a fresh optimizer over copies of ``params``.
+
+        Raises
+        ------
+        NotImplementedError
+            For a momentum that the optimizer's state has no known place for.
+        """
         import torch
 
-        if momentum is not None and self._key is None:
-            raise NotImplementedError("the optimizer keeps its momentum in a form of its own")
+        if momentum is not None:
+            self._check_settable(hyper)
         self._params = {name: torch.nn.Parameter(to_tensor(p.copy("K"))) for name, p in params.items()}
-        self._optimizer = self._build(list(self._params.values()), hyper)
+        self._optimizer = self._built(self._params, hyper)
         self._stepped = False
         for name, start in (momentum or {}).items():
-            state = self._optimizer.state[self._params[name]]
-            kept = start.astype(self._description.get("momentum_dtype", start.dtype), order="K")
-            state.update(self._beside | {self._key: to_tensor(kept)})
+            param = self._params[name]
+            kept = start.astype(self._description.get("momentum_dtype") or start.dtype, order="K")
+            self._optimizer.state[param].update({**self._kept_beside(param), str(self._key): to_tensor(kept)})
 
-    def configure(self, hyper: Keywords) -> None:
-        """Change the hyperparameters where torch users change them: in the parameter groups."""
-        for group in self._optimizer.param_groups:
-            group.update(self._settings(hyper))
+    def _built(self, params: Mapping[str, torch.nn.Parameter], hyper: Keywords) -> torch.optim.Optimizer:
+        return self._build(list(params.items() if self._named else params.values()), hyper)
+
+    def _kept_beside(self, param: torch.Tensor) -> Keywords:
+        return self._beside(param) if callable(self._beside) else copy.deepcopy(self._beside)
+
+    def _check_settable(self, hyper: Keywords) -> None:
+        if self._key is None:
+            raise NotImplementedError("the optimizer keeps its momentum in a form of its own")
+        if self._unknown is None:
+            self._unknown = self._probe(hyper)
+        if self._unknown:
+            raise NotImplementedError(
+                f"the state of {self._description['name']} also holds {', '.join(map(repr, self._unknown))}, which a "
+                "momentum alone would leave out; pass what they start as in beside={...}"
+            )
+
+    def _probe(self, hyper: Keywords) -> list[str]:
+        """The keys that one step of an optimizer of its own leaves in the state and that nobody has accounted for."""
+        import torch
+
+        param = torch.nn.Parameter(torch.ones(2, 2))
+        param.grad = torch.ones(2, 2)
+        # An optimizer that cannot take this step has told nothing; its real steps are what is judged.
+        try:
+            optimizer = self._built({"probe": param}, hyper)
+            _step(optimizer, [param])
+        except Exception:
+            return []
+        return [str(key) for key in optimizer.state[param] if key != self._key and key not in self._kept_beside(param)]
+
+    def _configure(self, hyper: Keywords) -> None:
+        assert self._settings is not None
+        groups, settings = self._optimizer.param_groups, self._settings(hyper)
+        for group, entries in zip(
+            groups, settings if isinstance(settings, list) else [settings] * len(groups), strict=True
+        ):
+            group.update(entries)
 
     def step(self, grads: Arrays) -> None:
         """Set ``.grad`` of every parameter and call the optimizer."""
         self._stepped = True
         for name, param in self._params.items():
             param.grad = to_tensor(grads[name])
-        self._optimizer.step()
+        _step(self._optimizer, list(self._params.values()))
 
     def params(self) -> Arrays:
         """Return the live parameters."""
@@ -132,3 +192,21 @@ class TorchPort:
         if any(self._key not in state for state in states.values()):
             return None
         return {name: from_tensor(state[self._key]) for name, state in states.items()}
+
+
+def _step(optimizer: torch.optim.Optimizer, params: list[torch.nn.Parameter]) -> None:
+    """One step; an optimizer that demands a closure gets one that leaves the gradients as they are."""
+    import torch
+
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is None or closure.default is not inspect.Parameter.empty:
+        optimizer.step()
+        return
+    grads = [param.grad for param in params]
+
+    def evaluate() -> float:
+        for param, grad in zip(params, grads, strict=True):
+            param.grad = grad
+        return float(torch.zeros(()))
+
+    optimizer.step(evaluate)
