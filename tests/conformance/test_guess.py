@@ -1,4 +1,4 @@
-"""Ports made from a name alone: the arguments are matched, the state is looked at, and what cannot be guessed is said."""
+"""Ports made from a name alone: arguments are matched, the state is looked at, what cannot be guessed is said."""
 
 import pytest
 
