@@ -3,6 +3,19 @@
 from signopt._version import __version__
 from signopt.checkpoint import load, save
 from signopt.optimizer import Lion, Signum, Tiger
-from signopt.rules import lion, signum, tiger
+from signopt.rules import lion, msign, muon, signum, spectral_decay, tiger
 
-__all__ = ["Lion", "Signum", "Tiger", "__version__", "lion", "load", "save", "signum", "tiger"]
+__all__ = [
+    "Lion",
+    "Signum",
+    "Tiger",
+    "__version__",
+    "lion",
+    "load",
+    "msign",
+    "muon",
+    "save",
+    "signum",
+    "spectral_decay",
+    "tiger",
+]

@@ -13,10 +13,17 @@ import numpy as np
 __all__ = [
     "Schedule",
     "accumulation_steps",
+    "axis",
     "betas",
+    "eps",
+    "flag",
     "learning_rate",
     "micro_step",
+    "non_negative_integer",
+    "ns_steps",
     "one_beta",
+    "one_of",
+    "real",
     "schedule",
     "shrink",
     "weight_decay",
@@ -37,7 +44,7 @@ def weight_decay(value: Any, name: str = "weight_decay") -> float:
 
 def one_beta(value: Any, name: str = "beta") -> float:
     """A float in [0, 1): 1 would never let a gradient in."""
-    number = _real(value, name)
+    number = real(value, name)
     if not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must lie in [0, 1), got {number!r}")
     return number
@@ -52,7 +59,7 @@ def betas(value: Any, name: str = "betas") -> tuple[float, float]:
 
 def shrink(value: Any, name: str = "shrink") -> float:
     """A float in [0, 1]: the factor that pulls a tensor towards its centre when its gradient has a NaN."""
-    number = _real(value, name)
+    number = real(value, name)
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {number!r}")
     return number
@@ -63,6 +70,46 @@ def accumulation_steps(value: Any, name: str = "accumulation_steps") -> int:
     number = _integer(value, name)
     if number < 1:
         raise ValueError(f"{name} must be 1 or more, got {number}")
+    return number
+
+
+def eps(value: Any, name: str = "eps") -> float:
+    """A finite float, zero or positive."""
+    return _non_negative(value, name)
+
+
+def ns_steps(value: Any, name: str = "ns_steps") -> int:
+    """The number of steps of an iteration, 1 or more."""
+    number = _integer(value, name)
+    if number < 1:
+        raise ValueError(f"{name} must be 1 or more, got {number}")
+    return number
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False, and nothing that is merely true or false in a condition."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(value: Any, options: tuple[str, ...], name: str) -> str:
+    """One of a few names."""
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}; got {value!r}")
+    return value
+
+
+def axis(value: Any, name: str) -> int | None:
+    """An index of an axis, or None."""
+    return None if value is None else _integer(value, name)
+
+
+def non_negative_integer(value: Any, name: str) -> int:
+    """An integer, 0 or more."""
+    number = _integer(value, name)
+    if number < 0:
+        raise ValueError(f"{name} must be 0 or more, got {number}")
     return number
 
 
@@ -95,13 +142,14 @@ def schedule(value: Any, name: str = "schedule") -> Schedule:
 
 
 def _non_negative(value: Any, name: str) -> float:
-    number = _real(value, name)
+    number = real(value, name)
     if number < 0.0:
         raise ValueError(f"{name} must be zero or positive, got {number!r}")
     return number
 
 
-def _real(value: Any, name: str) -> float:
+def real(value: Any, name: str) -> float:
+    """A finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}: {value!r}")
     number = float(value)

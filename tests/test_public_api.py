@@ -12,7 +12,7 @@ import pytest
 
 import signopt
 
-PUBLIC = {"Lion", "Signum", "Tiger", "__version__", "lion", "load", "save", "signum", "tiger"}
+PUBLIC = set("Lion Signum Tiger __version__ lion load msign muon save signum spectral_decay tiger".split())
 OPTIMIZER = {
     "params",
     "momentum",

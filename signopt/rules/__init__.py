@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping
 
 from signopt._namespace import Array
 from signopt.rules.lion import apply_lion, lion
+from signopt.rules.muon import apply_muon, muon
+from signopt.rules.newton_schulz import msign
 from signopt.rules.signum import apply_signum, signum
+from signopt.rules.spectral_decay import spectral_decay
 from signopt.rules.tiger import apply_tiger, tiger
 
-__all__ = ["UPDATES", "lion", "signum", "tiger"]
+__all__ = ["UPDATES", "lion", "msign", "muon", "signum", "spectral_decay", "tiger"]
 
 UPDATES: Mapping[str, Callable[..., tuple[Array, Array]]] = {
     "lion": apply_lion,
+    "muon": apply_muon,
     "signum": apply_signum,
     "tiger": apply_tiger,
 }

@@ -12,14 +12,14 @@ __all__ = ["Coefficients"]
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The numbers of one step of one rule; every field is rounded but flags, which are no numbers."""
+    """The numbers of one step of one rule; every field of type float is rounded."""
 
     rule: ClassVar[str]
 
     @classmethod
     def numbers(cls) -> list[str]:
         """The names of the fields that multiply arrays."""
-        return [field.name for field in fields(cls) if field.type != "bool"]
+        return [field.name for field in fields(cls) if field.type == "float"]
 
     def rounded(self, compute: str) -> Self:
         """These coefficients, each rounded once to the compute dtype (``"float64"`` or ``"float32"``)."""
