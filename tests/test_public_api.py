@@ -12,7 +12,20 @@ import pytest
 
 import signopt
 
-PUBLIC = set("Lion Signum Tiger __version__ lion load msign muon save signum spectral_decay tiger".split())
+PUBLIC = {
+    "Lion",
+    "Signum",
+    "Tiger",
+    "__version__",
+    "lion",
+    "load",
+    "msign",
+    "muon",
+    "save",
+    "signum",
+    "spectral_decay",
+    "tiger",
+}
 OPTIMIZER = {
     "params",
     "momentum",
