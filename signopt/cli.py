@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_vectors(commands)
     _add_mutants(commands)
+    demo = commands.add_parser("demo", help="a minute's demonstration: right and wrong ports, and how to check yours")
+    demo.set_defaults(run="signopt.commands.demo:run")
     info = commands.add_parser("info", help="versions, backends, and which published ports are installed")
     info.set_defaults(run="signopt.commands.info:run")
     return parser
