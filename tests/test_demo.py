@@ -13,8 +13,6 @@ def quickly(monkeypatch):
     """Its own ports and one backend; the others have tests of their own."""
     own = [each for each in demo.OWN if (each.name, each.rule) == ("signopt/numpy", "lion")]
     monkeypatch.setattr(demo, "OWN", own)
-        demo, "OWN", [each for each in demo.OWN if each.name == "signopt/numpy" and each.rule == "lion"]
-    )
     monkeypatch.setattr(demo, "CATALOGUE", ())
 
 
