@@ -1,0 +1,130 @@
+"""The radius: how far any legal evaluation may be from the exact iterate, in Frobenius norm.
+
+The letters are those of docs/acceptance.md: r the radius so far, s the spectral norm of |X|, k the longer side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.oracle.muon.blocks import Block
+from signopt.conformance.oracle.muon.exact import Triple, iterates, normalised
+from signopt.conformance.oracle.muon.sensitivity import Carried, singular_values
+from signopt.conformance.oracle.muon.units import Precision, gamma
+
+__all__ = ["Enclosure", "enclose", "local_error"]
+
+Array = np.ndarray[Any, Any]
+
+MOST = 1e3
+"""Beyond this a radius says nothing, and is given as infinite."""
+_INFLATION = 1 + 2.0**-30
+"""Covers the roundings of the radius itself."""
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """The exact last iterate and the radius of legal ones around it. ``start`` is the exact X₀."""
+
+    x: Block
+    radius: float
+    start: Block
+    norm: float
+
+
+def enclose(
+    u: Block, u_error: float, steps: Sequence[Triple], eps: float, form: str, precision: Precision
+) -> Enclosure:
+    """The iterate of ``u``, which a port knows up to ``u_error`` in Frobenius norm, and its radius."""
+    start, norm, divisor = normalised(u, eps, form)
+    exact = iterates(start, steps)
+    if not norm and not u_error:
+        return Enclosure(exact[-1], 0.0, start, 0.0)
+    shown = [x.floats() for x in exact]
+    if not all(np.isfinite(x).all() for x in shown):
+        return Enclosure(exact[-1], math.inf, start, float(norm))
+    first = input_error(shown[0], u_error, norm, divisor, precision)
+    return Enclosure(exact[-1], _carried(shown, steps, first, precision) * _INFLATION, start, float(norm))
+
+
+def input_error(x: Array, u_error: float, norm: Fraction, divisor: Fraction, precision: Precision) -> float:
+    """How far X₀ may be off: what is known of u, its norm, ε, the division, and storing it in the iteration's dtype."""
+    if not divisor:
+        return math.inf
+    over = float(1 / divisor) if 1 / divisor < Fraction(10) ** 300 else math.inf
+    moved = 2 * u_error * over if u_error else 0.0
+    counted = gamma(x.size / 2 + 7, max(precision.inner, float(precision.compute.unit)))
+    if precision.accumulates_wider:
+        counted = (1 + counted) * (1 + gamma(6, precision.unit)) - 1
+    size = float(np.linalg.norm(x))
+    lost = _lost_squares(x.size, norm, precision) * over if not precision.scaled else 0.0
+    absolute = math.sqrt(x.size) * precision.underflow * (1 + 2 * over)
+    return (size + moved) * (counted + lost) + moved + absolute
+
+
+def _lost_squares(count: int, norm: Fraction, precision: Precision) -> float:
+    """How much the norm may lack because squares underflow: √(N·tiny), or N·tiny/‖u‖ where that is less."""
+    lost = count * float(precision.compute.smallest_normal)
+    return min(math.sqrt(lost), lost / float(norm)) if float(norm) else math.sqrt(lost)
+
+
+def _carried(shown: Sequence[Array], steps: Sequence[Triple], first: float, precision: Precision) -> float:
+    """Every local error times what the later steps make of it, or the whole radius a step at a time: the smaller."""
+    carried, errors, radius = Carried(shown[0].shape), [first], first
+    for x, triple in zip(shown, steps, strict=False):
+        values, uncertain = singular_values(x)
+        carried.start(values, radius + uncertain)
+        grown = carried.advance(triple)
+        local = local_error(x, radius, triple, precision)
+        radius = local + min(float(np.dot(errors, grown)), radius * float(grown[-1]))
+        errors.append(local)
+        if not radius <= MOST:
+            return math.inf
+    return radius
+
+
+def local_error(x: Array, radius: float, triple: Triple, precision: Precision) -> float:
+    """What one step may add, in Frobenius norm, at any matrix within ``radius`` of ``x``."""
+    a, b, c = (abs(each) for each in triple)
+    rows, columns = x.shape
+    longer, size = max(rows, columns), np.abs(x)
+    gram = size @ size.T if rows <= columns else size.T @ size
+    cube = gram @ size if rows <= columns else size @ gram
+    fifth = gram @ cube if rows <= columns else cube @ gram
+    s = float(np.linalg.norm(size, 2))
+    reach = s + radius
+    powers = (
+        float(np.linalg.norm(size)) + radius,
+        float(np.linalg.norm(cube)) + 3 * radius * reach**2,
+        float(np.linalg.norm(fifth)) + 5 * radius * reach**4,
+    )
+    counts = _counts(rows, columns, precision)
+    rounded = sum(count * factor * power for count, factor, power in zip(counts, (a, b, c), powers, strict=True))
+    return rounded + _underflow(longer, reach, 1 + a + b + c, precision)
+
+
+def _counts(rows: int, columns: int, precision: Precision) -> tuple[float, float, float]:
+    """The relative error of either monomial: 2k + 4, m + n + k + 5 and 2(m + n) + 6 operations, in any order.
+
+    Where matrices are stored in 16 bits and summed in float32, 4, 6 and 8 storages besides.
+    """
+    longer, both = max(rows, columns), rows + columns
+    counted = [gamma(count, precision.inner) for count in (2 * longer + 4, both + longer + 5, 2 * both + 6)]
+    if precision.accumulates_wider:
+        stored = [gamma(count, precision.unit) for count in (4, 6, 8)]
+        counted = [(1 + one) * (1 + two) - 1 for one, two in zip(counted, stored, strict=True)]
+    if precision.coefficient > precision.inner:
+        counted = [(1 + one) * (1 + precision.coefficient) - 1 for one in counted]
+    one, two, three = counted
+    return one, two, three
+
+
+def _underflow(longer: int, reach: float, factors: float, precision: Precision) -> float:
+    """Products that underflow: each of at most 16·k³ of them is off by ``tiny`` times what it is multiplied with."""
+    return float(precision.underflow * 16 * longer**3 * factors * (1 + reach) ** 4)

@@ -1,0 +1,73 @@
+"""How far 16-bit iterations scatter, by sampling: what is left where no proof is possible.
+
+From the third step on the proven radius of a 16-bit iteration is infinite, because the worst rounding leaves the basin of
+the iteration. So evaluations are sampled in which every stored number goes to one of its two neighbours at random: any
+single error may reach a whole ulp, twice what rounding to nearest may do. Twice the largest distance seen is allowed.
+This is a statistical claim and no proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.oracle.formats import Format
+from signopt.conformance.oracle.muon.exact import Triple
+
+__all__ = ["SAMPLES", "scattered"]
+
+Array = np.ndarray[Any, Any]
+
+SAMPLES = 400
+FACTOR = 2.0
+
+
+def scattered(u: Array, x: Array, steps: Sequence[Triple], eps: float, form: str, dtype: Format) -> float:
+    """Twice the largest distance from the exact ``x`` of `SAMPLES` evaluations from ``u``, in Frobenius norm."""
+    rounded = _Rounded(dtype)
+    start = rounded(np.broadcast_to(u if u.shape[0] <= u.shape[1] else u.T, (SAMPLES, *sorted(u.shape))))
+    norm = rounded(np.sqrt(np.sum(start * start, axis=(1, 2), keepdims=True)))
+    small = rounded(np.full_like(norm, eps))
+    divisor = rounded(norm + small) if form == "add" else np.maximum(norm, small)
+    half = SAMPLES // 2
+    with np.errstate(all="ignore"):
+        iterate = np.concatenate([
+            rounded(start[:half] / divisor[:half]),
+            rounded(start[half:] * rounded(1 / divisor[half:])),
+        ])  # fmt: skip
+        for triple in steps:
+            a, b, c = (rounded(np.full((SAMPLES, 1, 1), each)) for each in triple)
+            iterate = np.concatenate([
+                _plain(rounded, iterate[:half], a[:half], b[:half], c[:half]),
+                _horner(rounded, iterate[half:], a[half:], b[half:], c[half:]),
+            ])  # fmt: skip
+        away = iterate - (x if u.shape[0] <= u.shape[1] else x.T)
+        return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
+
+
+class _Rounded:
+    """Rounding to one of the two neighbours, at random, from the same seed each time."""
+
+    def __init__(self, dtype: Format) -> None:
+        self._dtype, self._random = dtype, np.random.default_rng(0)
+
+    def __call__(self, values: Array) -> Array:
+        exponents = np.maximum(np.frexp(values)[1] - 1, self._dtype.emin) - self._dtype.precision + 1
+        whole = np.ldexp(values, -exponents)
+        down = np.floor(whole)
+        up = (down != whole) & (self._random.random(values.shape) < 0.5)
+        return np.ldexp(down + up, exponents)
+
+
+def _plain(rounded: _Rounded, x: Array, a: Array, b: Array, c: Array) -> Array:
+    gram = rounded(x @ x.swapaxes(1, 2))
+    inner = rounded(rounded(b * gram) + rounded(rounded(c * gram) @ gram))
+    return rounded(rounded(a * x) + rounded(inner @ x))
+
+
+def _horner(rounded: _Rounded, x: Array, a: Array, b: Array, c: Array) -> Array:
+    gram, one = rounded(x @ x.swapaxes(1, 2)), np.eye(x.shape[1])
+    inner = rounded(b * one + rounded(c * gram))
+    return rounded(rounded(a * one + rounded(inner @ gram)) @ x)
