@@ -1,10 +1,10 @@
 """How far a perturbation of an iterate is carried by the steps that follow.
 
-A step is an odd function f of the singular values, f(x) = a·x + b·x³ + c·x⁵. Its derivative as a function of matrices is
-diagonal in the basis uᵢvⱼᵀ ± uⱼvᵢᵀ, with the divided differences f[σᵢ, ±σⱼ] as eigenvalues, and f[σᵢ, 0] for the rest of a
-matrix that is not square. Divided differences of a composition multiply. So the Lipschitz constant of several
-steps in Frobenius norm, over all matrices whose singular values lie in given intervals, is at most the largest product of
-suprema over those intervals.
+A step is an odd function f of the singular values, f(x) = a·x + b·x³ + c·x⁵. Its derivative as a function of matrices
+is diagonal in the basis uᵢvⱼᵀ ± uⱼvᵢᵀ, with the divided differences f[σᵢ, ±σⱼ] as eigenvalues, and f[σᵢ, 0] for the
+rest of a matrix that is not square. Divided differences of a composition multiply. So the Lipschitz constant of several
+steps in Frobenius norm, over all matrices whose singular values lie in given intervals, is at most the largest product
+of suprema over those intervals.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How far 16-bit iterations scatter, by sampling: what is left where no proof is possible.
 
-From the third step on the proven radius of a 16-bit iteration is infinite, because the worst rounding leaves the basin of
-the iteration. So evaluations are sampled in which every stored number goes to one of its two neighbours at random: any
-single error may reach a whole ulp, twice what rounding to nearest may do. Twice the largest distance seen is allowed.
-This is a statistical claim and no proof.
+From the third step on the proven radius of a 16-bit iteration is infinite, because the worst rounding leaves the basin
+of the iteration. So evaluations are sampled in which every stored number goes to one of its two neighbours at random:
+any single error may reach a whole ulp, twice what rounding to nearest may do. Twice the largest distance seen is
+allowed. This is a statistical claim and no proof.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Rounded:
         whole = np.ldexp(values, -exponents)
         down = np.floor(whole)
         up = (down != whole) & (self._random.random(values.shape) < 0.5)
-        return np.ldexp(down + up, exponents)
+        return np.asarray(np.ldexp(down + up, exponents))
 
 
 def _plain(rounded: _Rounded, x: Array, a: Array, b: Array, c: Array) -> Array:

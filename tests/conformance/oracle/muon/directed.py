@@ -1,7 +1,7 @@
 """Legal evaluations of a Newton–Schulz iteration in which every operation is wrong by as much as it may be.
 
-Each operation is multiplied by (1 + δ) with |δ| ≤ u, in float64, and automatic differentiation says which sign of each δ
-moves the result furthest in a given direction; the direction is then that of the error found, a few times over.
+Each operation is multiplied by (1 + δ) with |δ| ≤ u, in float64, and automatic differentiation says which sign of each
+δ moves the result furthest in a given direction; the direction is then that of the error found, a few times over.
 """
 
 from __future__ import annotations
