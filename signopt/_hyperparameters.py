@@ -16,6 +16,7 @@ __all__ = [
     "axis",
     "betas",
     "eps",
+    "factor",
     "flag",
     "learning_rate",
     "micro_step",
@@ -29,6 +30,9 @@ __all__ = [
     "weight_decay",
 ]
 
+MOST_STEPS = 2**63 - 1
+"""The largest count: floats can be formed from it, and files and other languages can hold it."""
+
 Schedule: TypeAlias = Mapping[int, float] | Callable[[int], float] | None
 
 
@@ -39,6 +43,11 @@ def learning_rate(value: Any, name: str = "lr") -> float:
 
 def weight_decay(value: Any, name: str = "weight_decay") -> float:
     """A finite float, zero or positive."""
+    return _non_negative(value, name)
+
+
+def factor(value: Any, name: str = "factor") -> float:
+    """A finite float, zero or positive, that multiplies the learning rate."""
     return _non_negative(value, name)
 
 
@@ -152,7 +161,10 @@ def real(value: Any, name: str) -> float:
     """A finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}: {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is larger than any float") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {number!r}")
     return number
@@ -161,4 +173,7 @@ def real(value: Any, name: str) -> float:
 def _integer(value: Any, name: str) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
-    return int(value)
+    number = int(value)
+    if abs(number) > MOST_STEPS:
+        raise ValueError(f"{name} must be at most 2⁶³ − 1, got a number of {number.bit_length()} bits")
+    return number

@@ -6,44 +6,38 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from signopt import _checks as checks
-from signopt._namespace import Array
+from signopt import schedules
+from signopt._namespace import Array, namespace_of
 
-__all__ = ["VERSION", "check", "check_momentum", "name_difference", "plain_hyper", "revived_hyper"]
+__all__ = ["VERSION", "apart", "check", "check_momentum", "copied", "name_difference", "plain_hyper", "revived_hyper"]
 
 VERSION = 1
 """Raised whenever a state written by an older version would be misread."""
 
-CALLABLE = "callable"
 _KEYS = ("version", "rule", "step", "hyper", "roles", "momentum")
+_LATER = {"schedule": None}
+"""Hyperparameters that states of this version may lack, because some rules got them later, and what that means."""
 
 
 def plain_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters as plain numbers, tuples and dicts; a callable becomes the word ``"callable"``."""
-    return {name: _plain(value) for name, value in hyper.items()}
-
-
-def _plain(value: Any) -> Any:
-    if callable(value):
-        return CALLABLE
-    return dict(value) if isinstance(value, Mapping) else value
+    """Hyperparameters as plain numbers, tuples and dicts that JSON can hold."""
+    return {name: schedules.saved(value) if name == "schedule" else value for name, value in hyper.items()}
 
 
 def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """Saved hyperparameters, with the optimizer's own callable where the saved one was a callable.
+    """Hyperparameters from :func:`plain_hyper`, unchecked, and perhaps through JSON.
 
     Raises
     ------
     ValueError
-        For other names than this rule's, or a callable that the optimizer does not have.
+        For other names than those of ``current``, or a callable schedule that ``current`` does not have.
     """
-    if saved.keys() != current.keys():
-        raise ValueError(name_difference("state['hyper']", saved, current))
-    for name, value in saved.items():
-        if value == CALLABLE and not callable(current[name]):
-            raise ValueError(
-                f"the state was saved with a callable {name}, which is not stored; pass it to the constructor first"
-            )
-    return {name: current[name] if value == CALLABLE else value for name, value in saved.items()}
+    given = {name: value for name, value in _LATER.items() if name in current} | dict(saved)
+    if given.keys() != current.keys():
+        raise ValueError(name_difference("state['hyper']", given, current))
+    if "schedule" in current:
+        given["schedule"] = schedules.revived(given["schedule"], current["schedule"])
+    return given
 
 
 def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles: Mapping[str, str]) -> None:
@@ -77,6 +71,20 @@ def check_momentum(saved: Array, current: Array, name: str) -> None:
     checks.check_partner(current, saved, f"momentum[{name!r}]", "saved state")
     if saved.dtype != current.dtype:
         raise TypeError(f"the saved momentum of {name!r} has dtype {saved.dtype}, this optimizer keeps {current.dtype}")
+
+
+def apart(saved: dict[str, Array], current: Mapping[str, Array]) -> dict[str, Array]:
+    """``saved``, copied if it shares memory with the arrays of ``current``, which are to be written."""
+    try:
+        checks.check_disjoint(current, saved)
+    except ValueError:
+        return {name: copied(array) for name, array in saved.items()}
+    return saved
+
+
+def copied(array: Array) -> Array:
+    """A copy in memory of its own."""
+    return namespace_of(array).asarray(array, copy=True)
 
 
 def name_difference(what: str, given: Collection[str], wanted: Collection[str]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat
 import numpy as np
 
-from signopt._namespace import Array, namespace_of
+from signopt._namespace import Array, device_of, namespace_of
+from signopt._whole_file import replace_file
+from signopt.backends._interop import numpy_view
 
 if TYPE_CHECKING:
     from signopt.optimizer import Optimizer
@@ -25,14 +27,16 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
     """Write the state of ``optimizer`` to ``path``, as :meth:`~signopt.optimizer.Optimizer.state_dict` gives it.
 
-    Parameters are not written. The file appears whole or not at all: it is written beside ``path``, then moved there.
+    Parameters are not written. The file appears whole or not at all, whatever happens meanwhile: it is written beside
+    ``path``, synced to the disk, then moved there. A symbolic link is followed, and an existing file keeps its
+    permissions. Threads, processes and hosts may save to one path at once: the last one to finish is found there.
 
     Raises
     ------
     ImportError
         Without the extra ``signopt[checkpoint]``.
     OSError
-        If the file cannot be written.
+        If the file cannot be written; what was there is still there.
     """
     safetensors = _safetensors()
     state = optimizer.state_dict()
@@ -41,7 +45,7 @@ def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
         {_PREFIX + name: _to_numpy(array) for name, array in momentum.items()},
         metadata={_HEADER: json.dumps(state)},
     )
-    _write_whole(Path(path), data)
+    replace_file(os.fsdecode(path), data)
 
 
 def load(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
@@ -53,58 +57,71 @@ def load(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
         Without the extra ``signopt[checkpoint]``.
     OSError
         If the file cannot be read.
-    ValueError, TypeError
-        If it is truncated, was not written by :func:`save`, or does not fit ``optimizer``
+    ValueError
+        Naming the file, if it is damaged, was not written by :func:`save`, or does not fit ``optimizer``
         (see :meth:`~signopt.optimizer.Optimizer.load_state_dict`).
     """
     safetensors = _safetensors()
-    data = Path(path).read_bytes()
+    path = os.fsdecode(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        optimizer.load_state_dict(_state(data, safetensors, optimizer.momentum))
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file makes the parsers raise almost anything
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
+
+
+def _state(data: bytes, safetensors: Any, momentum: Mapping[str, Array]) -> dict[str, Any]:
+    """The state in a file, its momenta as arrays like those of ``momentum``."""
     try:
         tensors = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)} is truncated or no safetensors file: {error}") from error
-    state = _header(data, path)
-    like = next(iter(optimizer.momentum.values()))
+        raise ValueError(f"it is truncated or no safetensors file ({error})") from error
+    state = _header(data)
+    if strangers := [name for name in tensors if not name.startswith(_PREFIX)]:
+        raise ValueError(f"it holds tensors that are no momenta: {', '.join(map(repr, strangers))}")
+    like = next(iter(momentum.values()))
     state["momentum"] = {name.removeprefix(_PREFIX): _to_array(tensor, like) for name, tensor in tensors.items()}
-    optimizer.load_state_dict(state)
+    return state
 
 
-def _header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+def _header(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     if _HEADER not in metadata:
-        raise ValueError(f"{os.fspath(path)} is a safetensors file, but not one that signopt.save wrote")
-    state: dict[str, Any] = json.loads(metadata[_HEADER])
-    schedule = state.get("hyper", {}).get("schedule")
-    if isinstance(schedule, dict):
-        state["hyper"]["schedule"] = {int(step): factor for step, factor in schedule.items()}
+        raise ValueError("it is a safetensors file, but not one that signopt.save wrote")
+    try:
+        state = json.loads(metadata[_HEADER])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its header is damaged ({error})") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"its header is damaged (a state is an object, not {type(state).__name__})")
     return state
 
 
 def _to_numpy(array: Array) -> np.ndarray[Any, Any]:
-    host = array.get() if hasattr(array, "get") else array
-    return np.ascontiguousarray(host).reshape(np.shape(host))
+    """A copy in the memory of the host, or the array itself if it is there."""
+    if array_api_compat.is_torch_array(array):
+        host = numpy_view(array.cpu())
+    else:
+        host = array.get() if array_api_compat.is_cupy_array(array) else np.asarray(array)
+    return np.ascontiguousarray(host).reshape(host.shape)
 
 
 def _to_array(tensor: Mapping[str, Any], like: Array) -> Array:
+    """A tensor of a file as an array of the library of ``like``, on its device."""
     if tensor["dtype"] not in _DTYPES:
-        raise ValueError(f"the file holds a momentum of type {tensor['dtype']}; momenta are {', '.join(_DTYPES)}")
+        raise ValueError(f"it holds a momentum of type {tensor['dtype']}; momenta are {', '.join(_DTYPES)}")
+    xp, device = namespace_of(like), device_of(like)
+    if tensor["dtype"] == "BF16" and array_api_compat.is_torch_array(like):
+        bits = np.frombuffer(bytearray(tensor["data"]), np.int16).reshape(tensor["shape"])
+        return xp.asarray(bits, device=device).view(xp.bfloat16)
     if tensor["dtype"] == "BF16":
         import ml_dtypes  # noqa: F401 - gives NumPy the name bfloat16
-    array = np.frombuffer(tensor["data"], dtype=_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-    return namespace_of(like).asarray(array)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    array = np.frombuffer(bytearray(tensor["data"]), _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return xp.asarray(array, device=device)
 
 
 def _safetensors() -> Any:

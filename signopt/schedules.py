@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from typing import Any
 
 from signopt import _hyperparameters as hyperparameters
+from signopt._cos_pi import cos_pi
 from signopt._hyperparameters import Schedule
 
-__all__ = ["factor_at", "piecewise_linear"]
+__all__ = ["Cosine", "factor_at", "piecewise_linear", "revived", "saved"]
+
+_CALLABLE = "callable"
+_COSINE = "cosine"
 
 
 def piecewise_linear(points: Mapping[int, float], step: int) -> float:
@@ -48,6 +55,69 @@ def piecewise_linear(points: Mapping[int, float], step: int) -> float:
     return float(Fraction(factors[last]) + rise * (step - keys[last]) / (keys[last + 1] - keys[last]))
 
 
+@dataclass(frozen=True)
+class Cosine:
+    """A linear warm-up from 0 to 1, then half a cosine down to ``final``, where the factor stays.
+
+    With w = ``warmup_steps``, T = ``total_steps`` and e = ``final``::
+
+        f(t) = t/w                                          for t < w
+        f(t) = e + (1 − e)·(1 + cos(π·(t − w)/(T − w)))/2   for w ≤ t < T
+        f(t) = e                                            for t ≥ T
+
+    The result is the binary64 number nearest to the exact value: it depends on no library's cosine. It is a schedule by
+    value: two are equal if their numbers are, and a saved state holds the numbers, so that a resume needs nothing else.
+
+    Parameters
+    ----------
+    total_steps : int
+        T, the micro-steps of the whole run, warm-up included.
+    warmup_steps : int, default 0
+        w, less than T. With a warm-up the first step has the factor 0: it moves the momentum and no parameter.
+    final : float, default 0.0
+        e, zero or positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For numbers of another kind or outside these ranges.
+
+    Examples
+    --------
+    >>> factor = Cosine(12, warmup_steps=4, final=0.5)
+    >>> [factor(step) for step in (0, 1, 4, 8, 12, 100)]
+    [0.0, 0.25, 1.0, 0.75, 0.5, 0.5]
+
+    References
+    ----------
+    Loshchilov and Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, 2017, equation 5, without restarts,
+    https://arxiv.org/abs/1608.03983
+    """
+
+    total_steps: int
+    warmup_steps: int = 0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        total = hyperparameters.accumulation_steps(self.total_steps, "total_steps")
+        warmup = hyperparameters.micro_step(self.warmup_steps, "warmup_steps")
+        if warmup >= total:
+            raise ValueError(f"warmup_steps must be less than total_steps, got {warmup} of {total}")
+        numbers = {"total_steps": total, "warmup_steps": warmup, "final": hyperparameters.factor(self.final, "final")}
+        for name, value in numbers.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, step: int) -> float:
+        """The factor at the 0-based micro-step ``step``."""
+        if step < self.warmup_steps:
+            return float(Fraction(step, self.warmup_steps))
+        if step >= self.total_steps:
+            return self.final
+        done = Fraction(step - self.warmup_steps, self.total_steps - self.warmup_steps)
+        final = Fraction(self.final)
+        return float(final + (1 - final) * (1 + cos_pi(done)) / 2)
+
+
 def factor_at(schedule: Schedule, step: int) -> float:
     """The factor on the learning rate at ``step``: 1 without a schedule.
 
@@ -63,3 +133,43 @@ def factor_at(schedule: Schedule, step: int) -> float:
     if callable(schedule):
         return hyperparameters.learning_rate(schedule(step), f"schedule({step})")
     return piecewise_linear(schedule, step)
+
+
+def saved(schedule: Schedule) -> Any:
+    """``schedule`` as JSON can hold it. A function's code cannot be saved: it becomes the word ``"callable"``."""
+    if isinstance(schedule, Cosine):
+        return {_COSINE: asdict(schedule)}
+    if callable(schedule):
+        return _CALLABLE
+    return None if schedule is None else dict(schedule)
+
+
+def revived(value: Any, current: Schedule) -> Any:
+    """What :func:`saved` returned, perhaps through JSON, as a schedule, not yet checked if it is a mapping of points.
+
+    ``current`` is the schedule of the optimizer that loads: it serves where the saved one was a function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a function that ``current`` is not, or a damaged schedule.
+    """
+    if isinstance(value, str) and value == _CALLABLE:
+        if not callable(current):
+            raise ValueError(
+                "the state was saved with a callable schedule, which is not stored; pass it to the constructor first"
+            )
+        return current
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) == {_COSINE}:
+        return Cosine(**value[_COSINE])
+    points = {int(key) if _is_count(key) else key: factor for key, factor in value.items()}
+    if len(points) != len(value):
+        raise ValueError(f"the saved schedule names a micro-step twice: {dict(value)!r}")
+    return points
+
+
+def _is_count(key: Any) -> bool:
+    """Whether ``key`` is a number of steps as JSON spells it."""
+    return isinstance(key, str) and re.fullmatch("0|[1-9][0-9]{0,18}", key) is not None

@@ -36,6 +36,7 @@ OPTIMIZER = {
     "step_count",
     "lr",
     "weight_decay",
+    "schedule",
 }
 
 
@@ -92,7 +93,7 @@ def test_defaults_are_the_sources(rule):
     extras = {"step": 0, "role": "matrix"} if rule == "tiger" else {}
     roles = {"roles": None} if rule == "tiger" else {}
     assert keyword_only(getattr(signopt, rule)) == DEFAULTS[rule] | extras
-    optimizer = {"backend": "auto", "momentum_dtype": None}
+    optimizer = {"backend": "auto", "momentum_dtype": None, "schedule": None}
     assert keyword_only(getattr(signopt, rule.title()).__init__) == DEFAULTS[rule] | roles | optimizer
 
 

@@ -1,12 +1,18 @@
-"""The piecewise-linear schedule against exact arithmetic."""
+"""The schedules against exact arithmetic."""
 
+import copy
+import math
+import pickle
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 
-from hypothesis import given
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signopt.schedules import factor_at, piecewise_linear
+from signopt.schedules import Cosine, factor_at, piecewise_linear
 
 points = st.dictionaries(st.integers(0, 50), st.floats(0, 100), min_size=1, max_size=6)
 
@@ -42,3 +48,55 @@ def test_every_factor_is_the_float_nearest_to_the_polyline(schedule, step):
             weight = Fraction(step - left, right - left)
             exact = Fraction(low) * (1 - weight) + Fraction(high) * weight
     assert piecewise_linear(schedule, step) == float(exact)
+
+
+def cosine_of_pi(x):
+    """cos(πx) to some seventy digits, by the series in decimal arithmetic; π by Machin's formula."""
+    with localcontext() as context:
+        context.prec = 90
+
+        def arctan_of_inverse(n):
+            return sum(Decimal((-1) ** k) / ((2 * k + 1) * Decimal(n) ** (2 * k + 1)) for k in range(70))
+
+        angle = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239)) * x.numerator / x.denominator
+        return Fraction(round(sum((-1) ** k * angle ** (2 * k) / math.factorial(2 * k) for k in range(50)), 70))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 10**6), st.integers(0, 10**6), st.floats(0, 2), st.data())
+def test_every_factor_is_the_float_nearest_to_the_cosine(length, warmup, final, data):
+    schedule = Cosine(warmup + length, warmup_steps=warmup, final=final)
+    step = data.draw(st.integers(0, warmup + length))
+    if step < warmup:
+        assert schedule(step) == step / warmup
+    else:
+        exact = Fraction(final) + (1 - Fraction(final)) * (1 + cosine_of_pi(Fraction(step - warmup, length))) / 2
+        assert schedule(step) == float(exact)
+
+
+def test_a_cosine_begins_at_one_and_ends_at_its_last_value():
+    assert [Cosine(6)(step) for step in (0, 2, 3, 4, 6, 7, 10**18)] == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
+    assert [Cosine(10, warmup_steps=4, final=0.5)(step) for step in (0, 1, 4, 7, 10)] == [0.0, 0.25, 1.0, 0.75, 0.5]
+
+
+def test_a_cosine_is_a_value():
+    assert Cosine(5) == Cosine(5, warmup_steps=0, final=0) != Cosine(6)
+    assert hash(Cosine(5)) == hash(Cosine(np.int64(5)))
+    assert copy.deepcopy(Cosine(5)) == pickle.loads(pickle.dumps(Cosine(5))) == Cosine(5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((0,), ValueError),
+        ((2.5,), TypeError),
+        ((5, 5), ValueError),
+        ((5, -1), ValueError),
+        ((5, 1, -0.5), ValueError),
+        ((5, 1, float("nan")), ValueError),
+        ((5, 1, "low"), TypeError),
+    ],
+)
+def test_a_cosine_of_other_numbers_is_refused(arguments, error):
+    with pytest.raises(error):
+        Cosine(*arguments)

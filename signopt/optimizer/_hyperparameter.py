@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
-__all__ = ["Hyperparameter"]
+__all__ = ["Hyperparameter", "no_such_attribute"]
 
 Value = TypeVar("Value")
+
+_SYNONYMS = {"learning_rate": "lr", "eta": "lr", "alpha": "lr", "wd": "weight_decay", "decay": "weight_decay"}
+"""Names that other libraries use, and that look like none of ours."""
 
 
 class _Owner(Protocol):
@@ -34,4 +38,16 @@ class Hyperparameter(Generic[Value]):
         return self if instance is None else instance._hyper[self._name]
 
     def __set__(self, instance: _Owner, value: Any) -> None:
-        instance._hyper[self._name] = self._check(value, self._name)
+        instance._hyper[self._name] = self.checked(value)
+
+    def checked(self, value: Any) -> Value:
+        """``value`` in its one form, or an error that says what is wrong with it."""
+        return self._check(value, self._name)
+
+
+def no_such_attribute(name: str, owner: str, hyperparameters: Collection[str]) -> AttributeError:
+    """The error for an attribute that cannot be set, because it does not exist, with the name that may be meant."""
+    known = list(hyperparameters)
+    near = _SYNONYMS.get(name.lower()) or next(iter(get_close_matches(name.lower(), known, n=1)), None)
+    question = f"; did you mean {near!r}?" if near in known else "."
+    return AttributeError(f"{owner} has no hyperparameter {name!r}{question} It has {', '.join(known)}")

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from signopt import _checks as checks
 from signopt._namespace import Array, cast, dtype_name, namespace_of
 from signopt.backends import adopt
 
-__all__ = ["Arrays", "named", "zeros_for"]
+__all__ = ["Arrays", "Params", "named", "zeros_for"]
 
 Arrays: TypeAlias = Mapping[str, Array] | Sequence[Array]
 """Arrays by name, or in an order."""
 
+Params: TypeAlias = Mapping[str, Array] | Iterable[Array] | Iterable[tuple[str, Array]]
+"""What an optimizer can be made of. Iterators are used up."""
 
-def named(params: Arrays) -> dict[str, Array]:
-    if isinstance(params, Mapping):
-        named = dict(params)
-    elif isinstance(params, (list, tuple)):
-        named = {str(index): param for index, param in enumerate(params)}
-    else:
-        raise TypeError(
-            f"params must be a mapping {{name: array}} or a sequence of arrays, got {type(params).__name__}"
-        )
-    if not named:
-        raise ValueError("params is empty: there is nothing to optimize")
-    for name in named:
+
+def named(params: Params) -> dict[str, Array]:
+    """The parameters by name, as arrays that can be updated; the names "0", "1", ... if none are given."""
+    by_name = _by_name(params)
+    if not by_name:
+        raise ValueError("params is empty: there is nothing to optimize (an iterator that was used up?)")
+    for name in by_name:
         if not isinstance(name, str):
             raise TypeError(f"the names of parameters must be strings, got {name!r}")
-    return {name: adopt(param, f"params[{name!r}]", written=True) for name, param in named.items()}
+    return {name: adopt(param, f"params[{name!r}]", written=True) for name, param in by_name.items()}
+
+
+def _by_name(params: Any) -> dict[Any, Array]:
+    if isinstance(params, Mapping) or hasattr(params, "keys"):
+        return dict(params)
+    if not isinstance(params, Iterable) or isinstance(params, (str, bytes, set)) or hasattr(params, "shape"):
+        raise TypeError(
+            "params must be a mapping {name: array}, or arrays or (name, array) pairs in an order, "
+            f"got {type(params).__name__}"
+        )
+    items = list(params)
+    if not any(map(_is_pair, items)):
+        return {str(index): param for index, param in enumerate(items)}
+    if not all(map(_is_pair, items)):
+        raise TypeError("params mixes arrays and (name, array) pairs; give every array a name, or none")
+    by_name = dict(items)
+    if len(by_name) != len(items):
+        twice = sorted({name for name, _ in items if sum(name == other for other, _ in items) > 1})
+        raise ValueError(f"params names several arrays alike: {', '.join(map(repr, twice))}")
+    return by_name
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
 
 
 def zeros_for(param: Array, momentum_dtype: Any, name: str) -> Array:
+    """A momentum for ``param``, in a dtype of its own unless that is None."""
     xp = namespace_of(param)
     zeros = xp.zeros_like(param)
     if momentum_dtype is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -13,12 +14,13 @@ from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
 from signopt._checks import check_disjoint, check_writable
 from signopt._identity import SameArrays
-from signopt._namespace import Array, dtype_name, namespace_of
+from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
-from signopt.optimizer._hyperparameter import Hyperparameter
-from signopt.optimizer._params import Arrays, named, zeros_for
+from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
+from signopt.optimizer._params import Arrays, Params, named, zeros_for
 from signopt.roles import assign_roles
 from signopt.rules.coefficients import Coefficients
+from signopt.schedules import factor_at
 
 __all__ = ["Optimizer"]
 
@@ -34,18 +36,18 @@ class Optimizer(ABC):
 
     lr = Hyperparameter(hyperparameters.learning_rate, "Learning rate, finite, zero or positive.")
     weight_decay = Hyperparameter(hyperparameters.weight_decay, "Decoupled decay, finite, zero or positive.")
+    schedule = Hyperparameter(hyperparameters.schedule, "None, {step: factor}, or a function of the step.")
 
     def __init__(
         self,
-        params: Arrays,
+        params: Params,
         hyper: Mapping[str, Any],
         *,
         backend: str,
         momentum_dtype: Any,
         roles: Mapping[str, str] | Sequence[str] | None = None,
     ) -> None:
-        self._hyper: dict[str, Any] = {}
-        self._set_hyper(hyper)
+        self._hyper = self._checked_hyper(hyper)
         self._params = named(params)
         self._check_params()
         self._roles = assign_roles(roles, list(self._params)) if self.has_roles else {}
@@ -53,6 +55,17 @@ class Optimizer(ABC):
         self._steps = 0
         self._checked = SameArrays()
         self._backend = self._bind(backend)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name.startswith("_") or hasattr(type(self), name)):
+            raise no_such_attribute(name, type(self).__name__, self._hyper)
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        hyper = ", ".join(f"{name}={_plain(value)!r}" for name, value in self._hyper.items())
+        elements = sum(math.prod(param.shape) for param in self._params.values())
+        sizes = f"{_count(len(self._params), 'tensor')}, {_count(elements, 'parameter')}"
+        return f"{type(self).__name__}({hyper}) of {sizes}, backend {self.backend!r}"
 
     @property
     def params(self) -> Mapping[str, Array]:
@@ -99,7 +112,8 @@ class Optimizer(ABC):
     def state_dict(self) -> dict[str, Any]:
         """A snapshot: format version, rule, hyperparameters, number of steps, and a copy of every momentum.
 
-        Parameters are not in it. A callable schedule is recorded as ``"callable"`` only.
+        Parameters are not in it. A schedule of points and a :class:`~signopt.schedules.Cosine` are in it by value; any
+        other callable is recorded as ``"callable"`` only.
         """
         return {
             "version": state_format.VERSION,
@@ -107,7 +121,7 @@ class Optimizer(ABC):
             "step": self._steps,
             "hyper": state_format.plain_hyper(self._hyper),
             "roles": dict(self._roles),
-            "momentum": {name: _copy(momentum) for name, momentum in self._momentum.items()},
+            "momentum": {name: state_format.copied(momentum) for name, momentum in self._momentum.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -117,30 +131,37 @@ class Optimizer(ABC):
         ------
         ValueError, TypeError
             For a state of another rule, version, set of names, roles, shape or dtype, or with an invalid value; and
-            for a state saved with a callable schedule where this optimizer has none.
+            for a state saved with a callable schedule if this optimizer has none.
         """
+        self._prepare_load(state)()
+
+    def _prepare_load(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """All of :meth:`load_state_dict` that can fail. What is returned writes the state, and cannot."""
         state_format.check(state, rule=self.rule, names=self._momentum, roles=self._roles)
         for name, momentum in self._momentum.items():
             state_format.check_momentum(state["momentum"][name], momentum, name)
-        hyper = state_format.revived_hyper(state["hyper"], self._hyper)
+        hyper = self._checked_hyper(state_format.revived_hyper(state["hyper"], self._hyper))
         steps = hyperparameters.micro_step(state["step"], "state['step']")
-        self._set_hyper(hyper)
-        self._steps = steps
-        for name, momentum in self._momentum.items():
-            momentum[...] = state["momentum"][name]
+        saved = state_format.apart({name: state["momentum"][name] for name in self._momentum}, self._momentum)
+
+        def write() -> None:
+            self._hyper, self._steps = hyper, steps
+            for name, momentum in self._momentum.items():
+                momentum[...] = saved[name]
+
+        return write
+
+    def _rate(self) -> float:
+        """The learning rate of the next step: lr times the schedule's factor."""
+        factor = factor_at(self._hyper["schedule"], self._steps)
+        return hyperparameters.learning_rate(self._hyper["lr"] * factor, "lr times the schedule's factor")
 
     @abstractmethod
     def _coefficients(self) -> Coefficients:
         """The numbers of the next step."""
 
-    def _set_hyper(self, hyper: Mapping[str, Any]) -> None:
-        before = dict(self._hyper)
-        try:
-            for name, value in hyper.items():
-                setattr(self, name, value)
-        except (TypeError, ValueError):
-            self._hyper = before
-            raise
+    def _checked_hyper(self, hyper: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: getattr(type(self), name).checked(value) for name, value in hyper.items()}
 
     def _bind(self, backend: str) -> Backend:
         params = list(self._params.values())
@@ -194,5 +215,9 @@ class Optimizer(ABC):
         )
 
 
-def _copy(array: Array) -> Array:
-    return namespace_of(array).asarray(array, copy=True)
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from signopt import _hyperparameters as hyperparameters
+from signopt._hyperparameters import Schedule
 from signopt.optimizer._hyperparameter import Hyperparameter
-from signopt.optimizer._params import Arrays
+from signopt.optimizer._params import Params
 from signopt.optimizer.base import Optimizer
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.lion import LionCoefficients
@@ -19,11 +20,17 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    params : mapping or sequence of array
-        {name: array}, or arrays that get the names "0", "1", ... Writable arrays of one library and device; dtypes may
+    params : mapping, or iterable of arrays or of pairs
+        {name: array}; (name, array) pairs, such as torch's ``model.named_parameters()``; or arrays, such as
+        ``model.parameters()``, that get the names "0", "1", ... Writable arrays of one library and device; dtypes may
         differ. They are kept and updated in place.
     lr, betas, weight_decay
-        Checked whenever they are set; they may change between steps.
+        Checked whenever they are set; they may change between steps. Setting an attribute that does not exist is an
+        AttributeError.
+    schedule : mapping or callable, optional
+        What multiplies ``lr`` at each step: {step: factor}, a line through these points
+        (:func:`signopt.schedules.piecewise_linear`); :class:`signopt.schedules.Cosine`; or any function of the 0-based
+        step. May change between steps as well.
     backend : str, default "auto"
         Which implementation applies the rule; all give the same bits. "portable" is the rule itself.
     momentum_dtype : str or dtype, optional
@@ -45,16 +52,17 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        params: Arrays,
+        params: Params,
         *,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
+        schedule: Schedule = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
     ) -> None:
-        hyper = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+        hyper = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "schedule": schedule}
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
 
     def _coefficients(self) -> Coefficients:
-        return LionCoefficients.of(**self._hyper)
+        return LionCoefficients.of(lr=self._rate(), betas=self.betas, weight_decay=self.weight_decay)

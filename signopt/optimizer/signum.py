@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from signopt import _hyperparameters as hyperparameters
+from signopt._hyperparameters import Schedule
 from signopt.optimizer._hyperparameter import Hyperparameter
-from signopt.optimizer._params import Arrays
+from signopt.optimizer._params import Params
 from signopt.optimizer.base import Optimizer
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.signum import SignumCoefficients
@@ -34,16 +35,17 @@ class Signum(Optimizer):
 
     def __init__(
         self,
-        params: Arrays,
+        params: Params,
         *,
         lr: float = 1e-4,
         beta: float = 0.9,
         weight_decay: float = 0.0,
+        schedule: Schedule = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
     ) -> None:
-        hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay}
+        hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay, "schedule": schedule}
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
 
     def _coefficients(self) -> Coefficients:
-        return SignumCoefficients.of(**self._hyper)
+        return SignumCoefficients.of(lr=self._rate(), beta=self.beta, weight_decay=self.weight_decay)

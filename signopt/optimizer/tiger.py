@@ -10,7 +10,7 @@ from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
 from signopt._zero_rms import warn_about_zeros
 from signopt.optimizer._hyperparameter import Hyperparameter
-from signopt.optimizer._params import Arrays
+from signopt.optimizer._params import Params
 from signopt.optimizer.base import Optimizer
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.tiger import TigerCoefficients
@@ -30,7 +30,7 @@ class Tiger(Optimizer):
     shrink : float, default 0.99
         s of the NaN rule.
     schedule : mapping or callable, optional
-        {micro-step: factor} or a function of the micro-step.
+        As for :class:`Lion`, of the micro-step.
     roles : mapping or sequence, optional
         {name: role} or one role per parameter. What is not given is read from the names, as the source does
         (:func:`signopt.roles.role_of`): give roles where parameters have no telling names.
@@ -56,11 +56,10 @@ class Tiger(Optimizer):
     beta = Hyperparameter(hyperparameters.one_beta, "β in [0, 1).")
     accumulation_steps = Hyperparameter(hyperparameters.accumulation_steps, "Micro-steps in a window, 1 or more.")
     shrink = Hyperparameter(hyperparameters.shrink, "Factor of the NaN rule, in [0, 1].")
-    schedule = Hyperparameter(hyperparameters.schedule, "None, {micro-step: factor}, or a function of the micro-step.")
 
     def __init__(
         self,
-        params: Arrays,
+        params: Params,
         *,
         lr: float = 1e-3,
         beta: float = 0.965,

@@ -51,7 +51,9 @@ class TigerCoefficients(Coefficients):
         window = hyperparameters.accumulation_steps(accumulation_steps)
         factor = factor_at(hyperparameters.schedule(schedule), step)
         return cls(
-            lr=hyperparameters.learning_rate(lr) * factor,
+            lr=hyperparameters.learning_rate(
+                hyperparameters.learning_rate(lr) * factor, "lr times the schedule's factor"
+            ),
             b1=beta if step % window == 0 else 1.0,
             b2=(1.0 - beta) / window,
             weight_decay=hyperparameters.weight_decay(weight_decay),
