@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import signopt
+from signopt.optimizer import Optimizer
 from signopt.rules import UPDATES
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,6 @@ def test_pages(page):
 
 
 def test_the_rules_have_examples():
-    for rule in UPDATES:
-        assert {f"signopt.rules.{rule}", f"signopt.optimizer.{rule}"} <= set(MODULES)
+    assert {f"signopt.rules.{rule}" for rule in UPDATES} <= set(MODULES)
+    assert {optimizer.__module__ for optimizer in Optimizer.__subclasses__()} <= set(MODULES)
     assert ROOT / "README.md" in PAGES
