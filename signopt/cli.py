@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from signopt._version import __version__
+from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["main"]
 
 PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
 
-_RULES = ("lion", "signum", "tiger")
 _CHECK_HELP = """\
 what to check:
   (nothing)                 this library's backends and every installed port that it has an adapter for
@@ -81,7 +81,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("target", nargs="?", metavar="TARGET", help="what to check, see below")
-    check.add_argument("--rule", choices=_RULES, help="the rule that the port must implement")
+    check.add_argument("--rule", choices=tuple(RULES), help="the rule that the port must implement")
     check.add_argument("--profile", default="standard", choices=("core", "standard", "strict"))
     check.add_argument("--deviations", metavar="FILE", help="TOML file of known deviations")
     check.add_argument("--json", metavar="FILE", help="write the report as JSON")
@@ -107,7 +107,7 @@ def _add_vectors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = vectors.add_subparsers(dest="action", required=True, metavar="ACTION")
     copy = actions.add_parser("copy", help="copy the vectors and their schema to a folder")
     copy.add_argument("folder", metavar="DIR")
-    copy.add_argument("--rule", choices=_RULES, help="only this rule")
+    copy.add_argument("--rule", choices=tuple(RULES), help="only this rule")
     copy.add_argument("--profile", default="standard", choices=("core", "standard"))
     copy.set_defaults(run="signopt.commands.vectors:copy")
     generate = actions.add_parser("generate", help="make the vectors anew from the exact oracle")
@@ -117,7 +117,7 @@ def _add_vectors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_mutants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     mutants = commands.add_parser("mutants", help="run the suite against every known wrong and right port")
-    mutants.add_argument("--rule", choices=_RULES, help="only this rule")
+    mutants.add_argument("--rule", choices=tuple(RULES), help="only this rule")
     mutants.add_argument("--profile", default="standard", choices=("core", "standard"))
     mutants.add_argument("--dtype", action="append", metavar="NAME", help="by default float32 and float64")
     mutants.add_argument("--seeds", type=int, default=1, metavar="N", help="run with seeds 0 to N-1 (default 1)")

@@ -63,6 +63,10 @@ class Driver:
     def _seconds(self) -> float:
         return math.inf if getattr(self.port, "keeps_time", False) else PATIENCE * 0.5**self._hangs
 
+    def call(self, method: str, *args: Any) -> Any:
+        """What a method that only the port's rule has returned, unchecked."""
+        return self._call(method, *args)
+
     def describe(self) -> Any:
         """What the port returned, unchecked."""
         return self._call("describe")

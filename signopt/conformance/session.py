@@ -10,26 +10,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
-from signopt.conformance.oracle.examine import Fault, examine
 from signopt.conformance.oracle.formats import FORMATS, Format, format_of
-from signopt.conformance.oracle.law import Law, Shrink, averages, law_of, laws_of, role_by_name
-from signopt.conformance.oracle.rules import RULES
-from signopt.conformance.oracle.sieve import Momentum, joined, remembered
+from signopt.conformance.oracle.momentum import Momentum
+from signopt.conformance.oracle.rules import RULES, Optimizer, Rule, SignRule
+from signopt.conformance.oracle.step import Fault, Step
 from signopt.conformance.report import CheckResult, Failure, Trace
 
 __all__ = ["CannotRunError", "EnoughError", "NotApplicableError", "Run", "Session", "Watcher"]
 
 Array = np.ndarray[Any, Any]
 Gradients = Array | Tensors | Callable[[str, Array, Array], Array]
-Watcher = Callable[[Law | Shrink, Array, Array, Momentum, Array], None]
+Watcher = Callable[[Step], None]
 MOST_FAILURES = 6
 MOST_TRACED = 5000
 
@@ -59,15 +56,34 @@ class Session:
         self.reseed()
 
     @property
-    def rule(self) -> str:
-        """ "lion", "signum" or "tiger"."""
-        return self.declared.rule
+    def rule(self) -> Rule:
+        """What the suite knows of the port's rule."""
+        return RULES[self.declared.rule]
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The same for a check that starts and steps a port."""
+        if not isinstance(self.rule, Optimizer):
+            raise TypeError(f"{self.rule.name} is no optimizer: it cannot be started and stepped")
+        return self.rule
+
+    @property
+    def sign_rule(self) -> SignRule:
+        """The same for a check of the sign rules alone."""
+        if not isinstance(self.rule, SignRule):
+            raise TypeError(f"{self.rule.name} takes no sign")
+        return self.rule
+
+    @property
+    def habits(self) -> Any:
+        """What the port declares beyond name, rule, version and dtypes: an object of the rule's class of habits."""
+        return self.declared.habits
 
     def hyper(
-        self, lr: float = 0.1, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, **tiger: Any
+        self, lr: float = 0.1, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, **own: Any
     ) -> dict[str, Any]:
-        """Hyperparameters under the names of this rule; Signum and Tiger take the first of ``betas``."""
-        return RULES[self.rule].hyper(lr, betas, weight_decay, **tiger)
+        """Hyperparameters under the names of this rule; a rule with one β takes the first of ``betas``."""
+        return self.optimizer.settings(lr, betas, weight_decay, **own)
 
     def array(self, values: Any) -> Array:
         """Values rounded to the dtype under test."""
@@ -75,9 +91,8 @@ class Session:
             return np.asarray(values, np.float64).astype(self.dtype)
 
     def spread(self, values: Any) -> Tensors:
-        """One array as the tensors that this rule distinguishes: a matrix and a bias for Tiger, else one."""
-        array = self.array(values)
-        return {name: array.copy() for name in RULES[self.rule].tensors}
+        """One array as the tensors that this rule distinguishes: a matrix and a bias for Tiger, say."""
+        return self.optimizer.spread(self.array(values))
 
     def reseed(self) -> None:
         """Let ``rng`` start anew, to draw the same numbers again."""
@@ -94,7 +109,7 @@ class Session:
 
     def storable(self, momentum: Tensors | None) -> Tensors | None:
         """A momentum that a port with the declared ``momentum_dtype`` can hold, in the dtype that it is given in."""
-        declared = self.declared.momentum_dtype
+        declared = self.habits.momentum_dtype
         if momentum is None or declared is None:
             return momentum
         with np.errstate(over="ignore"):
@@ -144,20 +159,14 @@ class Run:
         as_given: bool = False,
     ) -> None:
         self.session, self.step_index = session, 0
-        self.hyper = self._with_roles(hyper, params)
+        self._judge = session.optimizer.judge(session.habits)
+        self.hyper = session.optimizer.complete(session.habits, hyper, list(params))
         self.param = {name: array.copy() for name, array in params.items()}
         self.memory = {
             name: Momentum.shown(np.zeros(a.shape), self._momentum_format(name)) for name, a in params.items()
         }
         self.shown: Tensors | None = None
-        self._kept_laws: list[tuple[Law | Shrink, list[str]]] | None = None
         self._init(params, momentum, as_given)
-
-    def _with_roles(self, hyper: Mapping[str, Any], params: Tensors) -> dict[str, Any]:
-        if self.session.rule != "tiger" or "roles" in hyper:
-            return dict(hyper)
-        given = "given" in self.session.declared.roles
-        return {**hyper, "roles": {name: role_by_name(name) for name in params} if given else None}
 
     def _init(self, params: Tensors, momentum: Tensors | None, as_given: bool) -> None:
         driver = self.session.driver
@@ -176,36 +185,21 @@ class Run:
             self.session.result.traces.append(self.trace)
 
     def _momentum_format(self, name: str) -> Format:
-        declared = self.session.declared.momentum_dtype
+        declared = self.session.habits.momentum_dtype
         return FORMATS[declared] if declared else format_of(self.param[name].dtype)
 
     def _prepare(self, momentum: Tensors) -> None:
         """Bring a port whose momentum cannot be set to about the same state by gradients, and judge these steps too."""
-        if not all(np.isfinite(m.astype(np.float64)).all() for m in momentum.values()):
-            raise NotApplicableError("the momentum cannot be set, and no gradient leads to a non-finite one")
-        window = self.hyper.get("accumulation_steps", 1)
-        grads, starts = {}, {}
-        for name, m in momentum.items():
-            law = self.law(name, np.zeros_like(m))
-            wide, p = m.astype(np.float64), self.param[name].astype(np.float64)
-            grads[name] = self.session.array(wide / (float(law.memory[1]) * window))
-            starts[name] = self.session.array(_undone(law, p, np.sign(wide)))
-        self.param = starts
+        session = self.session
+        try:
+            approach = session.optimizer.approach(session.habits, self.hyper, self.param, momentum)
+        except ValueError as reason:
+            raise NotApplicableError(f"the momentum cannot be set, and {reason}") from None
+        self.param = approach.params
         self._trace(None)
-        self.session.driver.init(_copied(starts), self.hyper)
-        for _ in range(window):
-            self.step(grads)
-
-    def law(self, name: str, grad: Array | None = None) -> Law:
-        """The law of the next step for one tensor, for a gradient without NaN."""
-        param = self.param[name]
-        law = law_of(
-            self.session.declared, self.hyper, name, param,
-            np.zeros_like(param) if grad is None else grad, self.step_index,
-        )  # fmt: skip
-        if isinstance(law, Shrink):
-            raise TypeError("a NaN gradient has no law of averages")
-        return law
+        session.driver.init(_copied(self.param), self.hyper)
+        for _ in range(approach.steps):
+            self.step(approach.grads)
 
     def momentum(self, name: str) -> Array:
         """The momentum as float64: what the port shows, or the middle of what is known."""
@@ -224,8 +218,8 @@ class Run:
         return {name: self._near_zero(name, each[name]) for name in self.param}
 
     def _near_zero(self, name: str, deltas: Any) -> Array:
-        (b, a), _ = averages(self.session.rule, self.hyper, self.step_index)
-        return self.session.array(-float(b / a) * self.momentum(name) * (1 + np.asarray(deltas)))
+        rule, momentum = self.session.optimizer, self.momentum(name)
+        return self.session.array(rule.near_zero(self.hyper, self.step_index, momentum, deltas))
 
     def step(self, grads: Gradients, *, as_given: bool = False) -> None:
         """One step, judged. ``as_given`` hands the port these very arrays, not copies."""
@@ -238,18 +232,19 @@ class Run:
         self.trace.hyper.append(self.hyper)
         self.trace.steps.append(before)
         self.trace.outputs.append((params, momenta))
-        for law, names in self._laws(before):
-            self._judge(law, names, before, params, momenta)
+        self._examine(Step(self.step_index, self.hyper, self.param, before, self.memory, params, momenta))
         self.param, self.shown = params, momenta
         self.step_index += 1
 
-    def _laws(self, grads: Tensors) -> list[tuple[Law | Shrink, list[str]]]:
-        """The laws of this step, each with its tensors; those of Lion and Signum stay until `configure`."""
-        if self.session.rule == "tiger":
-            return laws_of(self.session.declared, self.hyper, self.param, grads, self.step_index)
-        if self._kept_laws is None:
-            self._kept_laws = laws_of(self.session.declared, self.hyper, self.param, grads, self.step_index)
-        return self._kept_laws
+    def _examine(self, step: Step) -> None:
+        """Have a step judged, and keep what is known of the momenta."""
+        self.session.result.judged += sum(param.size for param in step.params.values())
+        if self.session.watcher:
+            self.session.watcher(step)
+        judged = self._judge(step)
+        for fault in judged.faults:
+            self._record(fault)
+        self.memory = {**self.memory, **judged.memory}
 
     def _gradients(self, grads: Gradients) -> Tensors:
         if callable(grads):
@@ -273,61 +268,21 @@ class Run:
     def _allow_dtype(self, name: str, shown: Format) -> None:
         """A momentum may be as wide as the arithmetic; a narrower one must be declared."""
         own, declared = format_of(self.param[name].dtype), self._momentum_format(name)
-        wide = self.session.declared.compute_format(own)
+        wide = self.session.habits.compute_format(own)
         if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
             raise PortWrongError(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
 
-    def _judge(
-        self, law: Law | Shrink, names: list[str], grads: Tensors, params: Tensors, momenta: Tensors | None
-    ) -> None:
-        """Judge the tensors that are under one law, as if they were one."""
-        session = self.session
-        old, grad, new = (_flat(tensors, names) for tensors in (self.param, grads, params))
-        memory = joined([self.memory[name] for name in names])
-        if momenta is not None:
-            memory = replace(memory, storage=format_of(momenta[names[0]].dtype))
-        session.result.judged += old.size
-        if session.watcher:
-            session.watcher(law, old, grad, memory, new)
-        shown = None if momenta is None else _flat(momenta, names)
-        for fault in examine(law, old, grad, memory, new, shown):
-            name, index = self._place(names, fault.index)
-            self._record(name, index, fault, float(old[fault.index]), float(grad[fault.index]), memory)
-        if isinstance(law, Law) and shown is None:
-            with np.errstate(all="ignore"):
-                memory = remembered(law, grad, memory)
-        elif shown is not None:
-            memory = Momentum(shown, shown, memory.storage)
-        self.memory |= memory.cut({name: self.param[name].shape for name in names})
-
-    def _place(self, names: list[str], index: int) -> tuple[str, tuple[int, ...]]:
-        """The tensor and the index in it of an element of the joined tensors."""
-        for name in names:
-            shape, size = self.param[name].shape, self.param[name].size
-            if index < size:
-                return name, tuple(int(i) for i in np.unravel_index(index, shape))
-            index -= size
-        raise IndexError(index)
-
-    def _record(self, name: str, index: tuple[int, ...], fault: Fault, p: float, g: float, memory: Momentum) -> None:
-        ends = float(memory.low[fault.index]).hex(), float(memory.high[fault.index]).hex()
-        inputs = {
-            "p": p.hex(),
-            "g": g.hex(),
-            "m": ends[0] if ends[0] == ends[1] else list(ends),
-            "hyper": {key: str(value) for key, value in self.hyper.items()},
-        }
-        judged, result = fault.judgement, self.session.result
+    def _record(self, fault: Fault) -> None:
+        result = self.session.result
         self.session.record(Failure(
-            result.id, result.dtype, fault.message, name, index, self.step_index, fault.quantity, inputs,
-            direction="" if judged is None else exact_text(judged.direction),
-            region="nan" if judged is None else judged.region,
-            allowed=str(fault.allowed), got=fault.got.hex(),
+            result.id, result.dtype, fault.message, fault.tensor, fault.index, self.step_index, fault.quantity,
+            {**fault.inputs, "hyper": {key: str(value) for key, value in self.hyper.items()}},
+            fault.direction, fault.region, fault.allowed, fault.got,
         ))  # fmt: skip
 
     def configure(self, **changes: Any) -> None:
         """Change hyperparameters between steps: by the port's ``configure``, else by a new life from the same state."""
-        self.hyper, self._kept_laws = {**self.hyper, **changes}, None
+        self.hyper = {**self.hyper, **changes}
         if self.session.driver.configurable:
             self.session.driver.configure(self.hyper)
             return
@@ -341,29 +296,5 @@ class Run:
         self._trace(carried)
 
 
-def _flat(tensors: Tensors, names: list[str]) -> Array:
-    """The elements of some tensors, one after the other, as float64."""
-    return np.concatenate([tensors[name].astype(np.float64).ravel() for name in names])
-
-
 def _copied(tensors: Tensors) -> Tensors:
     return {name: array.copy() for name, array in tensors.items()}
-
-
-def _undone(law: Law, p: Array, signs: Array) -> Array:
-    """A parameter that a step with ``signs`` takes to about ``p``."""
-    rate = float(law.rates[0]) if len(law.rates) == 1 else float(max(law.rates))
-    kept = 1 - rate * float(law.weight_decay)
-    return np.asarray((p + rate * signs) / (kept if abs(kept) > 0.25 else 1.0))
-
-
-def exact_text(value: Fraction | float) -> str:
-    """An exact number as decimal and fraction, or a float that is not finite."""
-    if isinstance(value, float):
-        return value.hex()
-    try:
-        decimal = f"{float(value):.17g}"
-    except OverflowError:
-        decimal = "beyond float64"
-    text = f"{value.numerator}/{value.denominator}"
-    return f"{decimal} = {text}" if len(text) < 120 else decimal

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from signopt.conformance.declarations import Declaration
 from signopt.conformance.oracle.arithmetic import FORMS, Arithmetic, sign
 from signopt.conformance.oracle.formats import FORMATS, compute_format
 from signopt.conformance.oracle.judge import judge, judge_shrink
-from signopt.conformance.oracle.law import law_of, laws_of
-from signopt.conformance.oracle.sieve import Momentum, plainly_legal, plainly_shrunk
+from signopt.conformance.oracle.momentum import Momentum
+from signopt.conformance.oracle.rules.lion import LION
+from signopt.conformance.oracle.rules.tiger import TIGER
+from signopt.conformance.oracle.sieve import plainly_legal, plainly_shrunk
 
 RELAXED = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
@@ -100,10 +101,10 @@ def evaluate(x, compute, hyper, form, complement, move, p, g, m):
     return move(x, p, sign(c), x.format.cast(hyper["lr"]), x.format.cast(hyper["weight_decay"])), new_m
 
 
-def law_and_rate(storage, native, hyper, p, g, rule="lion"):
-    declared = Declaration("a port", rule, compute="storage" if native else "float32")
+def law_and_rate(storage, native, hyper, p, g):
+    habits = LION.habits(compute="storage" if native else "float32")
     param, grad = (np.array([v]).astype(storage.dtype) for v in (p, g))
-    law = law_of(declared, hyper, "w", param, grad, 0)
+    law = LION.law(habits, hyper, "w", param, grad, 0)
     return law, law.rate_at(0)
 
 
@@ -165,9 +166,9 @@ def test_shrinking_in_either_form_is_legal(case, shrink, scale, ulps):
     storage, native, x, hyper, p, _, _ = case
     hyper = {**hyper, "beta": 0.9, "accumulation_steps": 1, "shrink": shrink, "schedule": None}
     hyper["roles"] = {"w": "scale" if scale else "matrix"}
-    declared = Declaration("a port", "tiger", compute="storage" if native else "float32")
+    habits = TIGER.habits(compute="storage" if native else "float32")
     param, grad = (np.array([v]).astype(storage.dtype) for v in (p, math.nan))
-    law = law_of(declared, hyper, "w", param, grad, 0)
+    law = TIGER.law(habits, hyper, "w", param, grad, 0)
     centre, s = float(scale), x.format.cast(shrink)
     there = storage.cast(x.add(x.mul(x.sub(p, centre), s), centre))
     other = storage.cast(x.add(x.mul(s, p), x.mul(x.sub(1.0, s), centre)))
@@ -253,11 +254,11 @@ def test_inf_keeps_its_sign_or_becomes_nan():
 
 
 def test_tensors_whose_squares_leave_the_range_are_judged_in_their_momentum_alone():
-    declared = Declaration("a port", "tiger", compute="storage")
+    habits = TIGER.habits(compute="storage")
     hyper = {"lr": 0.1, "beta": 0.5, "weight_decay": 0.0, "accumulation_steps": 1, "schedule": None, "roles": None}
     params = {name: np.full((3, 2), 2.0**-13, np.float16) for name in ("a/embeddings", "b/embeddings", "c/kernel")}
     grads = {name: np.ones((3, 2), np.float16) for name in params}
-    [(law, names)] = laws_of(declared, hyper, params, grads, 0)
+    [(law, names)] = TIGER.laws(habits, hyper, params, grads, 0)
     assert names == list(params)
     assert [law.rate_at(index)[0] > 0 for index in range(18)] == [True] * 18
     result = judge(law, 2.0**-13, 1.0, (0.0, 0.0), FORMATS["float16"], law.rate_at(17))

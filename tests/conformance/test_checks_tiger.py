@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from signopt.conformance import check
-from signopt.conformance.declarations import Declaration
 from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum, unsettable
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.oracle.law import Law, law_of
-from signopt.conformance.oracle.sieve import Momentum, remembered
+from signopt.conformance.oracle.law import Law
+from signopt.conformance.oracle.momentum import Momentum
+from signopt.conformance.oracle.rules.tiger import TIGER
+from signopt.conformance.oracle.sieve import remembered
 
 CAUGHT = {
     "roles/given": ("role-name-wins", "role-given-matrix-by-name", "role-given-ignored"),
@@ -72,9 +73,8 @@ def test_what_a_tiger_port_declares_is_no_fault(right: str) -> None:
 
 def test_after_an_infinite_gradient_a_hidden_momentum_is_known() -> None:
     hyper = {"lr": 0.1, "beta": 0.9, "weight_decay": 0.0, "accumulation_steps": 1, "shrink": 0.9, "schedule": None}
-    declared = Declaration.of({"name": "port", "rule": "tiger"})
     g = np.array([np.inf, -np.inf, 1.0])
-    law = law_of(declared, hyper | {"roles": {"w": "bias"}}, "w", np.ones(3), g, 0)
+    law = TIGER.law(TIGER.habits(), hyper | {"roles": {"w": "bias"}}, "w", np.ones(3), g, 0)
     assert isinstance(law, Law)
     with np.errstate(invalid="ignore"):
         after = remembered(law, g, Momentum.shown(np.array([1.0, -1.0, np.inf]), FORMATS["float64"]))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from signopt.conformance.declarations import Declaration
-from signopt.conformance.oracle.law import Law, laws_of
+from signopt.conformance.oracle.law import Law
+from signopt.conformance.oracle.rules.tiger import TIGER
 
 HYPER = {"lr": 0.1, "beta": 0.9, "weight_decay": 0.1, "accumulation_steps": 1, "shrink": 0.99, "schedule": None}
 
 
 def test_tensors_whose_squares_overflow_have_a_rate_for_every_element() -> None:
-    declared = Declaration.of({"name": "n", "rule": "tiger", "dtypes": ["float16"], "compute": "storage"})
+    habits = TIGER.habits(compute="storage")
     shapes = {"embeddings/a": (3, 2), "matrix": (5,), "embeddings/b": (4, 3)}
     params = {name: np.full(shape, 300, np.float16) for name, shape in shapes.items()}
     grads = {name: np.ones(shape, np.float16) for name, shape in shapes.items()}
-    laws = laws_of(declared, HYPER | {"roles": None}, params, grads, step=0)
+    laws = TIGER.laws(habits, HYPER | {"roles": None}, params, grads, step=0)
     assert sorted(name for _, names in laws for name in names) == sorted(shapes)
     for law, names in laws:
         assert isinstance(law, Law)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from signopt.conformance.oracle.rules import RULES
+from signopt.conformance.oracle.rules import SIGN_RULES
 from signopt.conformance.session import Session
 
 __all__ = ["PROFILES", "REGISTRY", "Check", "check"]
@@ -16,7 +16,7 @@ PROFILES = ("core", "standard", "strict")
 
 @dataclass(frozen=True)
 class Check:
-    """One check: a stable id "group/name", what it proves, and for whom.
+    """One check: a stable id "group/name", what it proves, and for which rules.
 
     ``essential``: a port to which it does not apply cannot pass. ``metamorphic``: it compares the port with itself,
     bit for bit, and needs no oracle.
@@ -26,7 +26,7 @@ class Check:
     proves: str
     function: Callable[[Session], None]
     profile: str = "standard"
-    rules: tuple[str, ...] = tuple(RULES)
+    rules: tuple[str, ...] = SIGN_RULES
     essential: bool = False
     metamorphic: bool = False
 
@@ -47,7 +47,7 @@ def check(
     identifier: str,
     *,
     profile: str = "standard",
-    rules: tuple[str, ...] = tuple(RULES),
+    rules: tuple[str, ...] = SIGN_RULES,
     essential: bool = False,
     metamorphic: bool = False,
 ) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:

@@ -9,7 +9,7 @@ import numpy as np
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
 from signopt.conformance.driver import Tensors
-from signopt.conformance.oracle.rules import RULES
+from signopt.conformance.oracle.rules import OPTIMIZERS
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 
@@ -33,10 +33,11 @@ def rate(s: Session) -> None:
 def to_zero(s: Session) -> None:
     """A rate or a beta that becomes 0 between steps is 0 from then on, and holds again when it comes back."""
     _to_zero_and_back(s, "lr", 0.0)
-    if s.rule == "signum":
-        _signum_to_sign_descent(s)
+    key, zero = next(iter(s.sign_rule.of_betas((0.0, 0.0)).items()))
+    if s.sign_rule.idle_at_zero:
+        _to_sign_descent(s, key, zero)
     else:
-        _to_zero_and_back(s, *next(iter(RULES[s.rule].of_betas((0.0, 0.0)).items())))
+        _to_zero_and_back(s, key, zero)
 
 
 def _to_zero_and_back(s: Session, key: str, zero: Any) -> None:
@@ -50,18 +51,18 @@ def _to_zero_and_back(s: Session, key: str, zero: Any) -> None:
             run.step(s.array(sized(s, 32)))
 
 
-def _signum_to_sign_descent(s: Session) -> None:
-    """Signum with β = 0 reads no momentum, so a port may leave what it has of it alone; only its step is compared."""
-    with s.edge("beta = 0.0"):
+def _to_sign_descent(s: Session, key: str, zero: Any) -> None:
+    """With β = 0 no step reads the momentum, so a port may leave what it has of it alone; only its step is compared."""
+    with s.edge(f"{key} = {zero}"):
         run = s.start(sized(s, 32), s.hyper(weight_decay=0.5), sized(s, 32))
         run.step(s.array(sized(s, 32)))
-        run.configure(beta=0.0)
+        run.configure(**{key: zero})
         grads = {name: s.array(sized(s, 32, -1, 1)) for name in run.param}
         s.driver.step({name: grad.copy() for name, grad in grads.items()})
         changed = s.driver.params(run.param)
         fresh = s.start(run.param, run.hyper)
         fresh.step(grads)
-        s.expect_equal(changed, fresh.param, "with beta changed to 0 the step is not that of a port made with it")
+        s.expect_equal(changed, fresh.param, f"with {key} changed to 0 the step is not that of a port made with it")
 
 
 @check("changes/decay")
@@ -81,11 +82,11 @@ def betas(s: Session) -> None:
     _walk(s, run, 1)
     for pair in ((0.5, 0.75), (0.9995, 0.9999), (0.8, 0.95)):
         run.step(s.array(sized(s, 32)))
-        run.configure(**RULES[s.rule].of_betas(pair))
+        run.configure(**s.optimizer.of_betas(pair))
         _walk(s, run, 1)
 
 
-@check("state/as-given", profile="core", essential=True)
+@check("state/as-given", profile="core", rules=OPTIMIZERS, essential=True)
 def as_given(s: Session) -> None:
     """Before the first step the parameters, and the momentum where it can be set, are those given."""
     run = s.start(sized(s, 24), s.hyper())
@@ -179,7 +180,7 @@ def scale_gradient(s: Session) -> None:
 
 def _demand_range(s: Session) -> None:
     """Scaling keeps the bits only where nothing comes near the subnormal range, cancellation included."""
-    if "float16" in (s.storage.name, s.declared.momentum_dtype):
+    if "float16" in (s.storage.name, s.habits.momentum_dtype):
         raise NotApplicableError("float16 has too small a range to be scaled without underflow")
 
 
@@ -233,13 +234,13 @@ def permute(s: Session) -> None:
         s.expect_equal({"w/bias": results[1]}, {"w/bias": results[0][order]}, "permuted elements give other results")
 
 
-@check("defaults/source")
+@check("defaults/source", rules=OPTIMIZERS)
 def defaults(s: Session) -> None:
     """The defaults that the port declares are those of the source."""
-    declared = s.declared.defaults
+    declared = s.habits.defaults
     if declared is None:
         raise NotApplicableError("the port declares no defaults")
-    for key, value in RULES[s.rule].defaults.items():
+    for key, value in s.rule.defaults.items():
         s.result.judged += 1
         if key in declared and _plain(declared[key]) != _plain(value):
             s.fail(f"the default of {key} is {declared[key]}; the source has {value}", allowed=str(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, graded, signs, sized
+from signopt.conformance.oracle.rules import ELEMENTWISE
 from signopt.conformance.session import NotApplicableError, Session
 
 NAMES = (
@@ -65,7 +66,7 @@ def above_one(s: Session) -> None:
 @check("decay/alone", profile="core")
 def alone(s: Session) -> None:
     """With no gradient at all, the parameter shrinks by lr·λ·p at each step, large and small parameters alike."""
-    low, high = (-8, 6) if s.storage.name == "float16" or s.rule == "tiger" else (-60, 60)
+    low, high = (-8, 6) if s.storage.name == "float16" or not s.sign_rule.elementwise else (-60, 60)
     run = s.start(sized(s, 32, low, high), s.hyper(lr=0.25, weight_decay=0.5))
     for _ in range(3):
         run.step(s.array(signs(s, 32) * 0.0))
@@ -89,7 +90,7 @@ def every_shape(s: Session) -> None:
         run.step({name: s.array(sized(s, p.size).reshape(p.shape)) for name, p in params.items()})
 
 
-@check("decay/every-name", rules=("lion", "signum"))
+@check("decay/every-name", rules=ELEMENTWISE)
 def every_name(s: Session) -> None:
     """What a tensor is called changes nothing: norms, embeddings and biases decay like the rest."""
     run = s.start({name: s.array(sized(s, 8, 0, 3).reshape(2, 4)) for name in NAMES}, s.hyper(weight_decay=0.5))

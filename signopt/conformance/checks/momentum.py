@@ -86,7 +86,8 @@ def betas_half(s: Session) -> None:
 def betas_zero(s: Session) -> None:
     """With β1 = 0 the direction is the sign of the gradient; with β2 = 0 the momentum is the gradient."""
     for betas in ((0.0, 0.9), (0.9, 0.0), (0.0, 0.0)):
-        with s.edge(f"betas = {betas}" if s.rule == "lion" else f"beta = {betas[0]}"):
+        (key, value), *_ = s.sign_rule.of_betas(betas).items()
+        with s.edge(f"{key} = {value}"):
             run = s.start(sized(s, 24), s.hyper(betas=betas))
             run.step(s.array(sized(s, 24)))
             run.step(s.array(sized(s, 24)))

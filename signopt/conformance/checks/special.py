@@ -6,6 +6,7 @@ import numpy as np
 
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import graded, signs, sized
+from signopt.conformance.oracle.rules import ELEMENTWISE
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 
@@ -109,7 +110,7 @@ def inf_gradient(s: Session) -> None:
             run.step(s.array(against))
 
 
-@check("nonfinite/nan-gradient", rules=("lion", "signum"))
+@check("nonfinite/nan-gradient", rules=ELEMENTWISE)
 def nan_gradient(s: Session) -> None:
     """A NaN gradient makes its momentum NaN and its parameter NaN, or 0 for the sign as declared; never a step."""
     g = sized(s, 24)
@@ -121,7 +122,7 @@ def nan_gradient(s: Session) -> None:
         run.step(s.array(sized(s, 24)))
 
 
-@check("nonfinite/everything-nan", rules=("lion", "signum"))
+@check("nonfinite/everything-nan", rules=ELEMENTWISE)
 def everything_nan(s: Session) -> None:
     """A gradient of NaN alone follows the same declaration."""
     with s.edge("a NaN gradient"):
@@ -129,7 +130,7 @@ def everything_nan(s: Session) -> None:
         run.step(s.array(np.full(9, np.nan)))
 
 
-@check("nonfinite/momentum", rules=("lion", "signum"))
+@check("nonfinite/momentum", rules=ELEMENTWISE)
 def momentum(s: Session) -> None:
     """A momentum that is NaN or infinite stays so."""
     m = sized(s, 16)
@@ -140,7 +141,7 @@ def momentum(s: Session) -> None:
         run.step(s.array(sized(s, 16)))
 
 
-@check("nonfinite/parameter", rules=("lion", "signum"))
+@check("nonfinite/parameter", rules=ELEMENTWISE)
 def parameter(s: Session) -> None:
     """A NaN parameter stays NaN, an infinite one never becomes finite, and their momentum goes on."""
     p = sized(s, 16)

@@ -60,7 +60,7 @@ def some_zero(s: Session) -> None:
 @check("sizes/small", profile="core")
 def small(s: Session) -> None:
     """Every element of tensors of 1 to 1025 elements is updated once: no tail is skipped or done twice."""
-    for size in SMALL if s.rule != "tiger" else SMALL[:12] + SMALL[-3:]:
+    for size in SMALL if s.sign_rule.elementwise else SMALL[:12] + SMALL[-3:]:
         _sized_run(s, (size,))
 
 
@@ -194,7 +194,8 @@ def _probe(s: Session, run: Run) -> None:
 
 def _sized_run(s: Session, shape: tuple[int, ...]) -> None:
     """Two steps at one shape; under Tiger a bias, whose bounds do not depend on the size, and up to 300 a matrix."""
-    names = ("w/bias", "w/kernel") if s.rule == "tiger" and math.prod(shape) <= 300 else ("w/bias",)
+    matrix = not s.sign_rule.elementwise and math.prod(shape) <= 300
+    names = ("w/bias", "w/kernel") if matrix else ("w/bias",)
     run = s.start(_random(s, dict.fromkeys(names, shape)), s.hyper(weight_decay=0.25))
     run.step(_random(s, dict.fromkeys(names, shape)))
     _probe(s, run)

@@ -107,7 +107,7 @@ def roles_decay(s: Session) -> None:
 @check("roles/given", rules=TIGER)
 def roles_given(s: Session) -> None:
     """Roles that are given decide, whatever the names say and whatever role a name had in an earlier life."""
-    if "given" not in s.declared.roles:
+    if "given" not in s.habits.roles:
         raise NotApplicableError("the port declares that it reads roles from names alone")
     _role_run(s, {name: shape for name, (_, shape) in GIVEN.items()}, {name: role for name, (role, _) in GIVEN.items()})
 
@@ -115,7 +115,7 @@ def roles_given(s: Session) -> None:
 @check("roles/names", rules=TIGER)
 def roles_names(s: Session) -> None:
     """Without given roles the names decide by substring: bias, beta, gamma first, then embeddings, else a matrix."""
-    if "names" not in s.declared.roles:
+    if "names" not in s.habits.roles:
         raise NotApplicableError("the port declares that it takes given roles alone")
     _role_run(s, NAMED, None)
 

@@ -121,7 +121,7 @@ def _any_hyper(s: Session) -> dict[str, Any]:
             s.rng.integers(3)
         ],
     )
-    if "given" in s.declared.roles:
+    if "given" in s.habits.roles:
         hyper["roles"] = {name: str(s.rng.choice(ROLES)) for name in SHAPES}
     return hyper
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from functools import partial
+from typing import Any
 
 from signopt.conformance.checks import REGISTRY, Check
-from signopt.conformance.declarations import RULES, Declaration
+from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver
 from signopt.conformance.mutants.base import BASES
-from signopt.conformance.oracle.arithmetic import Array
-from signopt.conformance.oracle.law import Law, Shrink
-from signopt.conformance.oracle.sieve import Momentum, telling
+from signopt.conformance.oracle.rules import RULES, SIGN_RULES, Optimizer
+from signopt.conformance.oracle.step import Step
 from signopt.conformance.report import CheckResult
 from signopt.conformance.session import NotApplicableError, Session
 
@@ -56,14 +55,12 @@ class Lint:
             return "no element can tell a wrong sign: the bound reaches half of the rate everywhere"
         return ""
 
-    def watch(self, law: Law | Shrink, p: Array, g: Array, m: Momentum, new_p: Array) -> None:
+    def watch(self, rule: Optimizer, habits: Any, step: Step) -> None:
         """Count the elements of one step."""
-        del new_p
-        with np.errstate(all="ignore"):
-            direction, decay = telling(law, p, g, m)
-        self.stepped += p.size
-        self.direction += int(direction.sum())
-        self.decay += int(decay.sum())
+        found = rule.discrimination(habits, step)
+        self.stepped += found.judged
+        self.direction += found.direction
+        self.decay += found.decay
 
 
 def lint(check: Check, rule: str, dtype: str, seed: int = 0) -> Lint:
@@ -71,9 +68,11 @@ def lint(check: Check, rule: str, dtype: str, seed: int = 0) -> Lint:
     driver = Driver(BASES[rule]())
     declared = Declaration.of({**driver.describe(), "dtypes": [dtype], "decay": "bracket", "form": "mul-add"})
     result = CheckResult(check.id, check.group, dtype, check.proves)
-    found = Lint(check.id, rule, dtype)
+    found, optimizer = Lint(check.id, rule, dtype), RULES[rule]
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{rule} has no steps whose elements could tell anything")
     try:
-        check.function(Session(driver, declared, result, seed, found.watch))
+        check.function(Session(driver, declared, result, seed, partial(found.watch, optimizer, declared.habits)))
     except NotApplicableError:
         found.applies = False
     found.judged = result.judged
@@ -81,7 +80,7 @@ def lint(check: Check, rule: str, dtype: str, seed: int = 0) -> Lint:
 
 
 def lint_all(
-    rules: Iterable[str] = RULES, dtypes: Iterable[str] = ("float32", "float64"), seed: int = 0
+    rules: Iterable[str] = SIGN_RULES, dtypes: Iterable[str] = ("float32", "float64"), seed: int = 0
 ) -> Iterator[Lint]:
     """Every check of the registry, in every rule that it is for."""
     for check in REGISTRY.values():

@@ -6,8 +6,6 @@ it: elements that are wrong, on an edge, not finite or of extreme size. It never
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -28,50 +26,11 @@ from signopt.conformance.oracle.bounds import (
 from signopt.conformance.oracle.doubledouble import Pair, combine, pair, product
 from signopt.conformance.oracle.formats import Format
 from signopt.conformance.oracle.law import Law, Shrink
+from signopt.conformance.oracle.momentum import Floats, Mask, Momentum
 
-__all__ = ["Momentum", "joined", "plainly_legal", "plainly_shrunk", "remembered", "telling"]
+__all__ = ["discriminating", "plainly_legal", "plainly_shrunk", "remembered"]
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _INNER, _OUTER = 1 - 2.0**-10, 1 + 2.0**-10
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """The momentum of one tensor as float64: two ends, the same array where the port shows it, and its format."""
-
-    low: Floats
-    high: Floats
-    storage: Format
-
-    @property
-    def known(self) -> Mask:
-        """Where both ends are one number."""
-        return np.asarray(self.low == self.high)
-
-    def cut(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Momentum]:
-        """A joined momentum cut into tensors again."""
-        at, pieces = 0, {}
-        for name, shape in shapes.items():
-            end = at + math.prod(shape)
-            low = self.low[at:end].reshape(shape)
-            high = low if self.high is self.low else self.high[at:end].reshape(shape)
-            pieces[name], at = Momentum(low, high, self.storage), end
-        return pieces
-
-    @classmethod
-    def shown(cls, values: Any, storage: Format) -> Momentum:
-        """As a port shows it."""
-        wide = np.asarray(values).astype(np.float64)
-        return cls(wide, wide, storage)
-
-
-def joined(pieces: list[Momentum]) -> Momentum:
-    """Several tensors' momenta as one flat one; known where all of them are."""
-    low = np.concatenate([piece.low.ravel() for piece in pieces])
-    if all(piece.low is piece.high or np.array_equal(piece.low, piece.high) for piece in pieces):
-        return Momentum(low, low, pieces[0].storage)
-    return Momentum(low, np.concatenate([piece.high.ravel() for piece in pieces]), pieces[0].storage)
 
 
 def _lsb(values: Floats, of_zero: float = np.inf) -> Floats:
@@ -236,7 +195,7 @@ def plainly_shrunk(law: Shrink, p: Floats, new_p: Floats) -> Mask:
     return np.asarray(_usual(p, new_p) & _near(new_p, target, slack, np.zeros(p.shape, bool), law.storage, law))
 
 
-def telling(law: Law | Shrink, p: Floats, g: Floats, m: Momentum) -> tuple[Mask, Mask]:
+def discriminating(law: Law | Shrink, p: Floats, g: Floats, m: Momentum) -> tuple[Mask, Mask]:
     """Where an element can tell a right step from one with another sign, and from one without decay.
 
     That is where the bound, with the rounding to storage, is below half of the rate, or half of rate·wd·|p|; and,

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.oracle.rules import RULES
+
 from .errors import ProtocolViolation
 
-__all__ = ["decode_array", "decode_arrays", "decode_float", "encode_arrays", "encode_float", "encode_hyper"]
+__all__ = ["KINDS", "decode_array", "decode_arrays", "decode_float", "encode_arrays", "encode_float", "encode_hyper"]
 
 _DIGITS = {"float16": 4, "bfloat16": 4, "float32": 8, "float64": 16}
 _MAX_NDIM = 32
@@ -116,7 +118,7 @@ def encode_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
     NotImplementedError
         If ``schedule`` is a callable: a function cannot travel.
     """
-    return {name: _ENCODERS.get(name, encode_float)(value) for name, value in hyper.items()}
+    return {name: KINDS[_KIND_OF.get(name, "number")](value) for name, value in hyper.items()}
 
 
 def _encode_schedule(schedule: Mapping[int, float] | Callable[[int], float] | None) -> list[list[Any]] | None:
@@ -125,12 +127,16 @@ def _encode_schedule(schedule: Mapping[int, float] | Callable[[int], float] | No
     return None if schedule is None else [[int(t), encode_float(schedule[t])] for t in sorted(schedule)]
 
 
-_ENCODERS: dict[str, Callable[[Any], Any]] = {
-    "betas": lambda betas: [encode_float(beta) for beta in betas],
-    "accumulation_steps": int,
+KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "number": encode_float,
+    "numbers": lambda numbers: [encode_float(number) for number in numbers],
+    "count": int,
     "schedule": _encode_schedule,
     "roles": lambda roles: None if roles is None else dict(roles),
 }
+"""How a hyperparameter of each kind is spelled; its rule says of which kind it is."""
+
+_KIND_OF = {each.name: each.kind for rule in RULES.values() for each in rule.hyper}
 
 
 def brief(value: object, limit: int = 80) -> str:

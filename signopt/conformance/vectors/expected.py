@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.oracle.arithmetic import Array, floats
+from signopt.conformance.oracle.arithmetic import Array
 from signopt.conformance.oracle.formats import format_of
-from signopt.conformance.oracle.judge import Allowed, judge, judge_shrink
-from signopt.conformance.oracle.law import Shrink, law_of
+from signopt.conformance.oracle.judge import Allowed
+from signopt.conformance.oracle.momentum import Momentum
+from signopt.conformance.oracle.rules import RULES, Optimizer
+from signopt.conformance.oracle.step import Step
 from signopt.conformance.vectors.case import Case
 
 __all__ = ["NotExactError", "Patterns", "arrays_of", "patterns", "steps"]
@@ -41,7 +42,10 @@ def steps(case: Case, rule: str, dtype: str) -> Iterator[tuple[dict[str, Pattern
     NotExactError
         If a step but the last one allows more than one outcome.
     """
-    declared = Declaration.of({"name": "vectors", "rule": rule, **_judged_requirements(case)})
+    optimizer = RULES[rule]
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{rule} has no steps: its vectors are not made of cases")
+    habits = Declaration.of({"name": "vectors", "rule": rule, **_judged_requirements(case)}).habits
     params = arrays_of(case, case.params, dtype)
     zeros = {name: np.zeros_like(param) for name, param in params.items()}
     momenta = zeros | {
@@ -49,7 +53,8 @@ def steps(case: Case, rule: str, dtype: str) -> Iterator[tuple[dict[str, Pattern
     }
     for step, values in enumerate(case.grads):
         grads = {name: g.reshape(params[name].shape) for name, g in arrays_of(case, values, dtype).items()}
-        allowed = {name: _tensor(declared, case, name, params, momenta, grads, step) for name in params}
+        memory = {name: Momentum.shown(m, format_of(m.dtype)) for name, m in momenta.items()}
+        allowed = optimizer.outcomes(habits, Step(step, case.hyper, params, grads, memory, params, None))
         yield (
             {name: [patterns(element, dtype) for element in p] for name, (p, _) in allowed.items()},
             {name: [patterns(element, dtype) for element in m] for name, (_, m) in allowed.items()},
@@ -60,31 +65,6 @@ def steps(case: Case, rule: str, dtype: str) -> Iterator[tuple[dict[str, Pattern
 
 def _judged_requirements(case: Case) -> dict[str, str]:
     return {key: value for key, value in case.requires.items() if key != "roles"}
-
-
-def _tensor(
-    declared: Declaration,
-    case: Case,
-    name: str,
-    params: Mapping[str, Array],
-    momenta: Mapping[str, Array],
-    grads: Mapping[str, Array],
-    step: int,
-) -> tuple[list[Allowed], list[Allowed]]:
-    """The legal parameters and momenta of one tensor after one step."""
-    param, momentum, grad = params[name], momenta[name], grads[name]
-    law = law_of(declared, case.hyper, name, param, grad, step)
-    if isinstance(law, Shrink):
-        return [judge_shrink(law, p) for p in floats(param)], [_only(m) for m in floats(momentum)]
-    judged = [
-        judge(law, p, g, (m, m), format_of(momentum.dtype), law.rate_at(i))
-        for i, (p, g, m) in enumerate(zip(floats(param), floats(grad), floats(momentum), strict=True))
-    ]
-    return [element.param for element in judged], [element.momentum for element in judged]
-
-
-def _only(value: float) -> Allowed:
-    return Allowed((), nan=True) if math.isnan(value) else Allowed(((value, value),))
 
 
 def _advance(

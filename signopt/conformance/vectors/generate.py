@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.oracle.rules import RULES as SPECS
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
 from signopt.conformance.report import SUITE
 from signopt.conformance.vectors import lion, signum, tiger
 from signopt.conformance.vectors.case import Case
 from signopt.conformance.vectors.expected import arrays_of, steps
 from signopt.conformance.vectors.notes import NOTES
-from signopt.conformance.vectors.store import DTYPES, RULES, SCHEMA_NAME, document_text, file_name
+from signopt.conformance.vectors.store import DTYPES, SCHEMA_NAME, document_text, file_name
 
-__all__ = ["document", "generate"]
+__all__ = ["CASES", "document", "generate"]
 
 FORMAT = 1
-_CASES = {"lion": lion.cases, "signum": signum.cases, "tiger": tiger.cases}
+CASES: Mapping[str, Callable[[], Iterator[Case]]] = {"lion": lion.cases, "signum": signum.cases, "tiger": tiger.cases}
+"""The cases of every rule that has vectors."""
 
 
 def generate(folder: str | Path) -> Iterator[Path]:
     """Write every vector file to ``folder``; yields each path once it is written."""
-    for rule in RULES:
+    for rule in CASES:
         for dtype in DTYPES:
             path = Path(folder) / file_name(rule, dtype)
             path.write_text(document_text(document(rule, dtype)), "utf-8")
@@ -32,7 +33,7 @@ def generate(folder: str | Path) -> Iterator[Path]:
 
 def document(rule: str, dtype: str) -> dict[str, Any]:
     """The content of one vector file."""
-    vectors = [_vector(case, rule, dtype) for case in _CASES[rule]() if dtype in case.dtypes]
+    vectors = [_vector(case, rule, dtype) for case in CASES[rule]() if dtype in case.dtypes]
     flags = {flag for vector in vectors for flag in vector["flags"]}
     return {
         "$schema": SCHEMA_NAME,
@@ -44,7 +45,7 @@ def document(rule: str, dtype: str) -> dict[str, Any]:
         "provenance": {
             "generator": "signopt vectors generate",
             "oracle": "signopt.conformance.oracle.judge: exact rational arithmetic, every legal order of evaluation",
-            "sources": list(SPECS[rule].sources),
+            "sources": list(RULES[rule].sources),
         },
         "notes": {flag: NOTES[flag] for flag in NOTES if flag in flags},
         "vectors": vectors,

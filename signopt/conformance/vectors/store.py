@@ -9,12 +9,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.oracle.rules import RULES as _RULES
+from signopt.conformance.oracle.rules import RULES as _ALL
 
 __all__ = ["PROFILES", "RULES", "copy", "document_text", "load", "schema"]
 
 PROFILES = ("core", "standard")
-RULES = tuple(_RULES)
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 SCHEMA_NAME = "vectors.schema.json"
 
@@ -22,6 +21,10 @@ SCHEMA_NAME = "vectors.schema.json"
 def data() -> Traversable:
     """The folder of the files."""
     return files(__package__) / "data"
+
+
+RULES = tuple(rule for rule in _ALL if (data() / f"{rule}-{DTYPES[0]}.json").is_file())
+"""The rules that have vectors."""
 
 
 def schema() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
 from signopt.conformance.oracle import arithmetic as exact
 from signopt.conformance.oracle.arithmetic import Order
 from signopt.conformance.oracle.formats import format_of
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.wire import decode_arrays, decode_float
 from signopt.conformance.vectors import store
 from signopt.conformance.vectors.expected import patterns
@@ -67,18 +68,10 @@ def hyper_of(vector):
     return hyper
 
 
-def source_role(name):
-    parts = {"gamma": "scale", "bias": "bias", "beta": "bias", "embeddings": "embedding"}
-    return next((role for part, role in parts.items() if part in name), "matrix")
-
-
 def stepped(rule, hyper, order, name, param, grad, momentum, step):
     """One step of the oracle, which signs NaN as NaN."""
-    if rule != "tiger":
-        return getattr(exact, rule)(param, grad, momentum, order=order, **hyper)
-    role = source_role(name) if hyper["roles"] is None else hyper["roles"][name]
-    rest = {key: value for key, value in hyper.items() if key != "roles"}
-    return exact.tiger(param, grad, momentum, step=step, role=role, order=order, **rest)
+    habits = RULES[rule].habits(decay=order.decay, form=order.form, complement=order.complement)
+    return next(RULES[rule].exact(habits, hyper, step, name, param, grad, momentum))
 
 
 def admits(alternatives, value, dtype):

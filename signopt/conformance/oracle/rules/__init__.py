@@ -1,69 +1,67 @@
-"""The rules as the suite names them: hyperparameters with the source's defaults, and tensors that a rule tells apart.
+"""The rules of the suite. This is the one list of them, and nothing here knows `signopt.rules`.
 
-Nothing here knows the library's own rules. This is the one list of rules of the suite.
+**To add a rule**
+
+1. Write ``rules/<name>.py`` with one class and one instance of it, and put the instance into `RULES` below.
+
+   - A rule that steps by ±rate: a subclass of `SignRule`. ``averages`` is enough for the shared judge; ``exact`` is
+     for the strict profile.
+   - Any other optimizer: a subclass of `Optimizer`. It brings its own ``judge(habits)``, called once for each life of
+     a port: what it returns takes each `Step` (hyperparameters, parameters, gradients and what is known of the momenta
+     before, parameters and momenta after, index) and returns `Judged`: the faults, and what is known of the momenta
+     afterwards. ``outcomes`` gives the legal values for vectors, ``spread`` makes the tensors of a check from one array
+     (matrices, say), ``approach`` brings a momentum about that cannot be set, ``discrimination`` serves the search for
+     vacuous checks.
+   - What is no optimizer (a rounding): a subclass of `Rule`. Its checks call ``session.driver.call(method, *arrays)``
+     and report with ``session.fail`` and ``session.expect_equal``; ``Session.start`` is not for it.
+
+2. Its hyperparameters are `Hyper` objects: name, the kind that says how it travels (``protocol.wire.KINDS``; a new kind
+   is one line there), the source's default, and what a check gives without a wish of its own.
+3. What its ports may declare is a class of habits (``oracle/habits.py``), named as ``habits``: a field is
+   ``one_of(default, ...)``, ``some_of(...)`` or ``mapping()``. ``describe()`` is checked against it, and every check
+   reads it as ``session.habits``.
+4. Checks name the rules that they serve: ``@check("norm/scale", rules=("muon",))``. Without a name a check is for
+   `SIGN_RULES`; those for all `OPTIMIZERS` only start, step and compare. The groups of new ids go into
+   ``checks.ORDER``.
+5. Ports in pieces, mutants, right ports, and the cases of vectors: ``numpy_ports.BASES``, ``mutants.MUTANTS`` and
+   ``RIGHT_PORTS``, ``vectors.generate.CASES``. A rule that is missing there has none, and nothing breaks.
+
+``describe()``, the command line, the vectors' schema and the tests' fixtures read `RULES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-__all__ = ["RULES", "Rule"]
+from signopt.conformance.oracle.rules._rule import NO_DEFAULT, Approach, Discrimination, Hyper, Optimizer, Rule
+from signopt.conformance.oracle.rules._sign import SignRule
+from signopt.conformance.oracle.rules.lion import LION
+from signopt.conformance.oracle.rules.signum import SIGNUM
+from signopt.conformance.oracle.rules.tiger import TIGER
 
+__all__ = [
+    "ELEMENTWISE",
+    "NO_DEFAULT",
+    "OPTIMIZERS",
+    "RULES",
+    "SIGN_RULES",
+    "Approach",
+    "Discrimination",
+    "Hyper",
+    "Optimizer",
+    "Rule",
+    "SignRule",
+]
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule.
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER)}
 
-    Attributes
-    ----------
-    name : str
-    defaults : mapping
-        Every hyperparameter with its default in the source.
-    sources : tuple of str
-        Where the rule is published.
-    betas : {1, 2}
-        How many: two under the name ``betas``, or one under ``beta``.
-    tensors : tuple of str
-        Names of the tensors that it treats differently, one of each kind.
-    fixed : mapping
-        What a check gives to hyperparameters of this rule alone when it has no wish of its own.
-    """
+OPTIMIZERS: tuple[str, ...] = tuple(name for name, rule in RULES.items() if isinstance(rule, Optimizer))
+"""The rules that step parameters."""
 
-    name: str
-    defaults: Mapping[str, Any]
-    sources: tuple[str, ...]
-    betas: int = 1
-    tensors: tuple[str, ...] = ("w",)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+SIGN_RULES: tuple[str, ...] = tuple(name for name, rule in RULES.items() if isinstance(rule, SignRule))
+"""The rules that step by ±rate, and share a judge."""
 
-    def of_betas(self, betas: tuple[float, float]) -> dict[str, Any]:
-        """The betas, or the first of them, under the name that the rule has for them."""
-        return {"betas": betas} if self.betas == 2 else {"beta": betas[0]}
-
-    def hyper(self, lr: float, betas: tuple[float, float], weight_decay: float, **own: Any) -> dict[str, Any]:
-        """Hyperparameters of a run; ``own`` are those that only this rule has, and dropped where it has none."""
-        extra = {**self.fixed, **own} if self.fixed else {}
-        return {"lr": lr, **self.of_betas(betas), "weight_decay": weight_decay, **extra}
-
-
-RULES: Mapping[str, Rule] = {
-    rule.name: rule
-    for rule in (
-        Rule(
-            "lion",
-            {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0},
-            ("https://arxiv.org/abs/2302.06675", "https://github.com/google/automl/tree/master/lion"),
-            betas=2,
-        ),
-        Rule("signum", {"lr": 1e-4, "beta": 0.9, "weight_decay": 0.0}, ("https://arxiv.org/abs/1802.04434",)),
-        Rule(
-            "tiger",
-            {"lr": 1e-3, "beta": 0.965, "weight_decay": 0.01, "accumulation_steps": 1, "shrink": 0.99},
-            ("https://kexue.fm/archives/9512", "https://github.com/bojone/tiger"),
-            tensors=("w/kernel", "w/bias"),
-            fixed={"accumulation_steps": 1, "shrink": 0.99, "schedule": None},
-        ),
-    )
-}
+ELEMENTWISE: tuple[str, ...] = tuple(
+    name for name, rule in RULES.items() if isinstance(rule, SignRule) and rule.elementwise
+)
+"""The sign rules under which every element goes its own way, whatever its tensor."""
