@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from signopt._namespace import Array
+from signopt._signals import DeferredSignals
 from signopt.rules.coefficients import Coefficients
 
 __all__ = ["Backend"]
@@ -16,7 +17,7 @@ class Backend(Protocol):
 
     The optimizer has checked everything before a backend is called: gradients come in the order of the parameters, with
     their shapes, dtypes and device, and overlap none of the arrays written. A backend leaves the bits that the rule
-    gives (NaN as a class), and if it cannot finish, it raises before it has written anything.
+    gives (NaN as a class). Whatever can fail does so in :meth:`prepare`.
     """
 
     name: ClassVar[str]
@@ -29,6 +30,16 @@ class Backend(Protocol):
         """A quick yes, or unknown, to whether ``grads`` would pass the optimizer's checks, which then are not made."""
         return False
 
-    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
-        """One step, for Tiger a micro-step, of the rule ``coefficients.rule`` on every parameter."""
+    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+        """One step, for Tiger a micro-step, of the rule ``coefficients.rule`` on every parameter: all but the writing.
+
+        Compiles, allocates and reads what the step needs. The function that is returned writes, and must be called at
+        once: before the arrays change, and before another step is prepared.
+        """
         ...
+
+    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+        """Prepare a step and take it; signals wait until it is whole."""
+        write = self.prepare(grads, coefficients)
+        with DeferredSignals():
+            write()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 import numpy as np
+
+from signopt._signals import DeferredSignals
 
 __all__ = ["MAX_THREADS", "default_threads", "for_each", "on_threads"]
 
@@ -41,17 +45,55 @@ def _processors() -> int:
 
 
 def on_threads(work: Callable[[int], None], threads: int) -> None:
-    """Call ``work(0)`` here and ``work(1)`` … ``work(threads − 1)`` on other threads; return when all have returned.
+    """Call ``work(0)``, …, ``work(threads − 1)``, on this thread and on as many others as can be had.
 
-    An exception raised by any of them is raised here, after all have ended.
+    Returns when all calls have returned, and not before. An exception raised by any of them is raised here then. A
+    share that no other thread has begun is done by this one: nothing is left over if the system has no thread to give,
+    or if the interpreter is shutting down. Signals wait meanwhile, because an exception in the midst of the pool's
+    bookkeeping would leave its locks held.
     """
-    futures = [_pool.submit(work, index) for index in range(1, threads)]
-    try:
+    if threads == 1:
         work(0)
-    finally:
-        wait(futures)
-    for future in futures:
-        future.result()
+        return
+    with DeferredSignals():
+        _Shares(work, threads).run()
+
+
+class _Shares:
+    """Calls of ``work`` that are begun once each, by whichever thread comes first."""
+
+    def __init__(self, work: Callable[[int], None], count: int) -> None:
+        self._work: Callable[[int], None] | None = work
+        self._count = count
+        self._open = deque(range(count))
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run(self) -> None:
+        for _ in range(1, self._count):
+            try:
+                _pool.submit(self._take)
+            except (RuntimeError, MemoryError):
+                # The pool may have put the call in its queue before it failed. It will find no share that is open.
+                break
+        self._take()
+        errors = [error for error in (self._ended.get() for _ in range(self._count)) if error is not None]
+        self._work = None
+        if errors:
+            raise errors[0]
+
+    def _take(self) -> None:
+        """Do shares until none is open."""
+        while self._open:
+            try:
+                share = self._open.popleft()
+            except IndexError:
+                return
+            error = None
+            try:
+                self._work(share)  # type: ignore[misc]  # None only when no share is open
+            except BaseException as raised:
+                error = raised
+            self._ended.put(error)
 
 
 def for_each(tasks: Iterable[Task], work: Callable[[Task, int], None], threads: int) -> None:
