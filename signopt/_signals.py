@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, TypeAlias
 
-try:
-    # What ``signal`` wraps. Its wrappers make an enum of every answer, which takes longer than a step of a small model.
-    import _signal as _table
-except ImportError:  # pragma: no cover - every CPython and PyPy has it
-    _table = signal  # type: ignore[misc]
-
 __all__ = ["DeferredSignals"]
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any]
+
+try:
+    # What ``signal`` wraps. Its wrappers make an enum of every answer, which takes longer than a step of a small model.
+    _table: Any = importlib.import_module("_signal")
+except ImportError:  # an interpreter other than CPython
+    _table = signal
 
 _SIGNALS = sorted(
     int(number)
@@ -59,7 +60,9 @@ class DeferredSignals:
             self._restore()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._handlers:
             self._restore()
         if self._came:

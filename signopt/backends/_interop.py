@@ -137,10 +137,15 @@ def sharing_memory(
             self._grad_addresses: list[int] = []
             self._bind()
 
-        def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+        def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
             views = self._views(grads)
             with stream():
-                self._inner.step(views, coefficients)
+                write = self._inner.prepare(views, coefficients)
+            return lambda: self._write(write)
+
+        def _write(self, write: Callable[[], None]) -> None:
+            with stream():
+                write()
 
         def _bind(self) -> None:
             count = len(self._written) // 2

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import llvmlite.binding
 import numpy as np
 
+from signopt._facts import addresses_of
+from signopt._identity import SameArrays
 from signopt._namespace import compute_dtype_name, dtype_name
 from signopt.backends._layout import dense_axes
 from signopt.backends._numba_kernels import Family, Scalars
@@ -88,10 +90,12 @@ class TensorTable:
         self.compute = np.dtype(compute_dtype_name(dtype_name(self.params[0])))
         self.sizes = np.array([param.size for param in self.params])
         self.elements = int(self.sizes.sum())
-        self._addresses = np.array([[_address(p), _address(m), 0] for p, m in zip(self.params, momenta, strict=True)])
+        self._addresses = np.zeros((len(self.params), 3), np.int64)
+        self._addresses[:, 0], self._addresses[:, 1] = addresses_of(self.params), addresses_of(momenta)
         likes = _LIKE[dtype_name(self.params[0])], _LIKE[dtype_name(momenta[0])]
         self.family = Family(self._addresses, np.cumsum(self.sizes), *likes)
-        self._known: list[weakref.ref[Floats]] = []
+        self._known = SameArrays()
+        self._compiled: set[Callable[..., None]] = set()
 
     def point_to(self, grads: Sequence[Floats]) -> list[Floats]:
         """Enter the addresses of the gradients, given for all parameters of the optimizer.
@@ -103,28 +107,30 @@ class TensorTable:
             kernels are done.
         """
         mine = [grads[i] for i in self.indices]
-        if self._known and all(known() is grad for known, grad in zip(self._known, mine, strict=True)):
+        if self._known.are(mine):
             return []
+        self._known.forget()
         ordered = [
             grad if upright and grad.flags.c_contiguous else np.ascontiguousarray(grad.transpose(axes))
             for grad, upright, axes in zip(mine, self._upright, self._axes, strict=True)
         ]
-        self._addresses[:, 2] = [_address(grad) for grad in ordered]
+        self._addresses[:, 2] = addresses_of(ordered)
         copies = [new for new, old in zip(ordered, mine, strict=True) if new is not old]
-        self._known = [] if copies else [weakref.ref(grad) for grad in mine]
+        if not copies:
+            self._known.remember(mine)
         return copies
 
-    def run(self, kernel: Callable[..., None], threads: int, total: int, *args: Any) -> None:
-        """Call ``kernel(family, start, stop, *args)`` on as many threads, with equal shares of 0 to ``total``."""
+    def prepare(self, kernel: Callable[..., None], threads: int, total: int, *args: Any) -> Callable[[], None]:
+        """A call of ``kernel(family, start, stop, *args)`` on as many threads, with equal shares of 0 to ``total``."""
+        if kernel not in self._compiled:
+            kernel(self.family, 0, 0, *args)  # an empty range: it is compiled, and does nothing
+            self._compiled.add(kernel)
         bounds = [total * thread // threads for thread in range(threads + 1)]
-        on_threads(lambda thread: kernel(self.family, bounds[thread], bounds[thread + 1], *args), threads)
+        return lambda: on_threads(
+            lambda thread: kernel(self.family, bounds[thread], bounds[thread + 1], *args), threads
+        )
 
     def scalars(self, **coefficients: float) -> Scalars:
         """Coefficients, rounded before, as scalars of the compute dtype; those not given are 0."""
         numbers = dict.fromkeys(Scalars._fields, 0.0) | coefficients | {"one": 1.0}
         return Scalars(**{name: self.compute.type(number) for name, number in numbers.items()})
-
-
-def _address(array: Floats) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

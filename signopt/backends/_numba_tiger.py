@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class TigerTable:
         self._centres = np.array([trait.centre for trait in traits], table.compute)
         self._looks: dict[int, _Look] = {}
 
-    def step(self, k: TigerCoefficients, threads: int) -> None:
+    def prepare(self, k: TigerCoefficients, threads: int) -> Callable[[], None]:
         """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype."""
         table, compute = self.table, self.table.compute
         if threads not in self._looks:
@@ -54,7 +54,7 @@ class TigerTable:
             scaled=self._scaled,
         )
         scalars = table.scalars(B2=k.b1, A2=k.b2, lr=k.lr, shrink=k.shrink)
-        table.run(kernels.tiger, threads, table.elements, scalars, k.moves, tensors)
+        return table.prepare(kernels.tiger, threads, table.elements, scalars, k.moves, tensors)
 
 
 class _Look:
@@ -81,7 +81,7 @@ class _Look:
         sums, broken_chunks = np.zeros(count), np.empty(count, np.bool_)
         looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, broken_chunks)
         if count:
-            self._table.run(kernels.tiger_look, threads, count, looked)
+            self._table.prepare(kernels.tiger_look, threads, count, looked)()
         totals, broken = np.zeros(len(self.whole)), np.zeros(len(self.whole), np.bool_)
         for tensor, chunks in zip(self._large, self._chunks, strict=True):
             totals[tensor] = combined(sums[chunks])

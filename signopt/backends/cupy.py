@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -70,8 +70,8 @@ class CupyBackend(Backend):
     def recognises(self, grads: Sequence[Any]) -> bool:
         return self._watch.recognises(grads)
 
-    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
-        """Prepare every launch, which is where memory runs out and compilers fail, and only then launch.
+    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+        """Prepare every launch, which is where memory runs out and compilers fail.
 
         Stages go over all groups before the next begins, so the stages that write parameters come last.
         """
@@ -85,7 +85,12 @@ class CupyBackend(Backend):
                 _explain_memory(error)
                 raise
             self._grads.about_to_launch()
-            _launch([launch for stage in stages for launch in stage])
+            launches = [launch for stage in stages for launch in stage]
+        return lambda: self._launch(launches)
+
+    def _launch(self, launches: Sequence[Launch]) -> None:
+        with self._device:
+            _launch(launches)
 
     def _adopt(self, grads: Sequence[Array]) -> None:
         """Make the tables on the device those of ``grads``."""

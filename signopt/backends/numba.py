@@ -62,21 +62,25 @@ class NumbaBackend(Backend):
             [roles[i] for i in self._rest_indices],
         )
 
-    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
         copies = [table.point_to(grads) for table in self._tables]
-        for table in self._tables:
-            threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
-            self._update(table, coefficients.rounded(table.compute.name), threads)
-        del copies
+        writes = [self._prepared(table, coefficients) for table in self._tables]
         if self._rest_indices:
             self._rest.threads = self.threads
-            self._rest.step([grads[i] for i in self._rest_indices], coefficients)
+            writes.append(self._rest.prepare([grads[i] for i in self._rest_indices], coefficients))
 
-    def _update(self, table: TensorTable, k: Any, threads: int) -> None:
+        def write(copies: Sequence[Any] = copies) -> None:
+            for write_family in writes:
+                write_family()
+
+        return write
+
+    def _prepared(self, table: TensorTable, coefficients: Coefficients) -> Callable[[], None]:
+        threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
+        k: Any = coefficients.rounded(table.compute.name)
         if isinstance(k, TigerCoefficients):
-            self._tigers[table].step(k, threads)
-        else:
-            table.run(getattr(kernels, k.rule), threads, table.elements, table.scalars(**_SCALARS[k.rule](k)))
+            return self._tigers[table].prepare(k, threads)
+        return table.prepare(getattr(kernels, k.rule), threads, table.elements, table.scalars(**_SCALARS[k.rule](k)))
 
 
 _SCALARS: dict[str, Callable[[Any], dict[str, float]]] = {

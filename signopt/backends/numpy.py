@@ -74,13 +74,12 @@ class NumpyBackend(Backend):
         self._elements = sum(tensor.size for tensor in self._large)
         self._groups: dict[int, list[Group]] = {}
 
-    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
         if isinstance(coefficients, TigerCoefficients):
-            self._tiger(grads, coefficients)
-        else:
-            self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
+            return self._tiger(grads, coefficients)
+        return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
 
-    def _tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> None:
+    def _tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> Callable[[], None]:
         crew = _Crew(self.threads, self._elements)
         by_dtype = _rounded(coefficients)
         looks = [
@@ -100,9 +99,9 @@ class NumpyBackend(Backend):
         crew.run(chain.from_iterable(seen.tasks() for seen in looks), look)
         blocks = ((seen, block) for seen in looks for block in crew.blocks(seen.cut))
         tasks: Iterator[tuple[Look, Block] | Batch] = chain(self._batches(crew, grads), blocks)
-        crew.run(tasks, update)
+        return lambda: crew.run(tasks, update)
 
-    def _elementwise(self, grads: Sequence[Array], kernel: Kernel, coefficients: Any) -> None:
+    def _elementwise(self, grads: Sequence[Array], kernel: Kernel, coefficients: Any) -> Callable[[], None]:
         crew = _Crew(self.threads, self._elements)
         by_dtype = _rounded(coefficients)
 
@@ -114,7 +113,7 @@ class NumpyBackend(Backend):
 
         blocks = (block for cut in self._cuts(grads) for block in crew.blocks(cut))
         tasks: Iterator[Block | Batch] = chain(self._batches(crew, grads), blocks)
-        crew.run(tasks, update)
+        return lambda: crew.run(tasks, update)
 
     def _cuts(self, grads: Sequence[Array]) -> list[Cut]:
         return [tensor.cut(grads[tensor.index]) for tensor in self._large]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from signopt._namespace import Array
@@ -24,10 +24,13 @@ class PortableBackend(Backend):
         self._momenta = momenta
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
 
-    def step(self, grads: Sequence[Array], coefficients: Coefficients) -> None:
+    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
         update = UPDATES[coefficients.rule]
         rows = zip(self._params, grads, self._momenta, self._traits, strict=True)
         results = [update(p, g, m, coefficients, traits) for p, g, m, traits in rows]
+        return lambda: self._write(results)
+
+    def _write(self, results: Sequence[tuple[Array, Array]]) -> None:
         for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True):
             param[...] = new_param
             momentum[...] = new_momentum

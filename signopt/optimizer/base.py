@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import operator
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from signopt import _checks as checks
 from signopt import _hyperparameters as hyperparameters
 from signopt import _state as state_format
-from signopt._checks import check_disjoint, check_writable
-from signopt._identity import SameArrays
-from signopt._namespace import Array, dtype_name
-from signopt.backends import Backend, adopt, select
+from signopt._namespace import Array
+from signopt._signals import DeferredSignals
+from signopt.backends import Backend
+from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
 from signopt.optimizer._params import Arrays, Params, named, zeros_for
+from signopt.optimizer._turns import one_at_a_time
 from signopt.roles import assign_roles
 from signopt.rules.coefficients import Coefficients
 from signopt.schedules import factor_at
@@ -49,12 +49,11 @@ class Optimizer(ABC):
     ) -> None:
         self._hyper = self._checked_hyper(hyper)
         self._params = named(params)
-        self._check_params()
+        check_params(self._params, self.rule)
         self._roles = assign_roles(roles, list(self._params)) if self.has_roles else {}
         self._momentum = {name: zeros_for(param, momentum_dtype, name) for name, param in self._params.items()}
         self._steps = 0
-        self._checked = SameArrays()
-        self._backend = self._bind(backend)
+        self._bind(backend)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name.startswith("_") or hasattr(type(self), name)):
@@ -87,6 +86,7 @@ class Optimizer(ABC):
         """How many steps (for Tiger: micro-steps) have been taken."""
         return self._steps
 
+    @one_at_a_time
     def step(self, grads: Arrays) -> None:
         """Update every parameter in place with its gradient, or raise and update none.
 
@@ -103,11 +103,19 @@ class Optimizer(ABC):
         ValueError
             For a missing or extra gradient, another shape or device, or one that overlaps an array to be written.
         """
-        ordered = self._ordered(grads)
-        if not (self._checked.are(ordered) or self._backend.recognises(ordered)):
-            ordered = self._check_grads(ordered)
-        self._backend.step(ordered, self._coefficients())
-        self._steps += 1
+        write = self._prepare_step(grads)
+        with DeferredSignals():
+            write()
+
+    def _prepare_step(self, grads: Arrays) -> Callable[[], None]:
+        """All of :meth:`step` that can fail. What is returned writes, and cannot."""
+        update = self._binding.prepare(self._ordered(grads), self._coefficients())
+
+        def write() -> None:
+            update()
+            self._steps += 1
+
+        return write
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot: format version, rule, hyperparameters, number of steps, and a copy of every momentum.
@@ -115,15 +123,17 @@ class Optimizer(ABC):
         Parameters are not in it. A schedule of points and a :class:`~signopt.schedules.Cosine` are in it by value; any
         other callable is recorded as ``"callable"`` only.
         """
-        return {
-            "version": state_format.VERSION,
-            "rule": self.rule,
-            "step": self._steps,
-            "hyper": state_format.plain_hyper(self._hyper),
-            "roles": dict(self._roles),
-            "momentum": {name: state_format.copied(momentum) for name, momentum in self._momentum.items()},
-        }
+        with self._turn:
+            return {
+                "version": state_format.VERSION,
+                "rule": self.rule,
+                "step": self._steps,
+                "hyper": state_format.plain_hyper(self._hyper),
+                "roles": dict(self._roles),
+                "momentum": {name: state_format.copied(momentum) for name, momentum in self._momentum.items()},
+            }
 
+    @one_at_a_time
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over hyperparameters, number of steps and momenta from :meth:`state_dict`, or raise and change nothing.
 
@@ -133,7 +143,9 @@ class Optimizer(ABC):
             For a state of another rule, version, set of names, roles, shape or dtype, or with an invalid value; and
             for a state saved with a callable schedule if this optimizer has none.
         """
-        self._prepare_load(state)()
+        write = self._prepare_load(state)
+        with DeferredSignals():
+            write()
 
     def _prepare_load(self, state: Mapping[str, Any]) -> Callable[[], None]:
         """All of :meth:`load_state_dict` that can fail. What is returned writes the state, and cannot."""
@@ -163,18 +175,32 @@ class Optimizer(ABC):
     def _checked_hyper(self, hyper: Mapping[str, Any]) -> dict[str, Any]:
         return {name: getattr(type(self), name).checked(value) for name, value in hyper.items()}
 
-    def _bind(self, backend: str) -> Backend:
-        params = list(self._params.values())
-        return select(backend, params)(params, list(self._momentum.values()), list(self._roles.values()))
+    def _bind(self, backend: str) -> None:
+        self._wanted_backend = backend
+        self._turn, self._is_stepping = threading.RLock(), False
+        self._binding = Binding(self.rule, self._params, self._momentum, list(self._roles.values()), backend)
 
-    def _check_params(self) -> None:
-        first_name, first = next(iter(self._params.items()))
-        for name, param in self._params.items():
-            label = f"params[{name!r}]"
-            checks.check_dtype(param, label)
-            check_writable(param, label, f"signopt.{self.rule}")
-            checks.check_same_home(param, first, label, f"params[{first_name!r}]")
-        check_disjoint({f"params[{name!r}]": param for name, param in self._params.items()}, {})
+    @property
+    def _backend(self) -> Backend:
+        return self._binding.backend
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What :func:`copy.deepcopy` and :mod:`pickle` make an independent optimizer of, over copies of the arrays."""
+        with self._turn:
+            return {
+                "params": dict(self._params),
+                "momentum": dict(self._momentum),
+                "hyper": {name: _plain(value) for name, value in self._hyper.items()},
+                "roles": dict(self._roles),
+                "steps": self._steps,
+                "backend": self._wanted_backend,
+            }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._hyper = self._checked_hyper(state["hyper"])
+        self._params, self._momentum = state["params"], state["momentum"]
+        self._roles, self._steps = state["roles"], state["steps"]
+        self._bind(state["backend"])
 
     def _ordered(self, grads: Arrays) -> list[Any]:
         if not isinstance(grads, Mapping):
@@ -186,33 +212,6 @@ class Optimizer(ABC):
         if grads.keys() != self._params.keys():
             raise ValueError(state_format.name_difference("grads", grads, self._params))
         return [grads[name] for name in self._params]
-
-    def _check_grads(self, given: list[Any]) -> list[Array]:
-        """The gradients as arrays of a known library, checked; remembered where nothing had to be converted."""
-        if all(map(checks.are_twins, self._params.values(), given)):
-            grads = given
-        else:
-            grads = [
-                checks.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(self._params, given, strict=True)
-            ]
-            self._check_partners(grads)
-        self._check_memory(grads)
-        if all(map(operator.is_, grads, given)):
-            self._checked.remember(grads)
-        return grads
-
-    def _check_partners(self, grads: list[Array]) -> None:
-        for (name, param), grad in zip(self._params.items(), grads, strict=True):
-            label = f"params[{name!r}]"
-            checks.check_partner(param, grad, label, "gradient")
-            checks.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
-
-    def _check_memory(self, grads: list[Array]) -> None:
-        check_disjoint(
-            {f"params[{name!r}]": param for name, param in self._params.items()}
-            | {f"momentum[{name!r}]": momentum for name, momentum in self._momentum.items()},
-            {f"grads[{name!r}]": grad for name, grad in zip(self._params, grads, strict=True)},
-        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -54,6 +54,7 @@ def test_a_bad_number_is_an_error(monkeypatch, text):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # by JAX, if another test has imported it
 def test_a_forked_child_can_step():
     p, g, m = (np.ones(1 << 19, np.float32) for _ in range(3))
     backend = NumpyBackend([p], [m])

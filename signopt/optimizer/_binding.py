@@ -1,0 +1,112 @@
+"""The arrays of one optimizer, checked whenever they are new or have changed, and the backend that writes them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from signopt import _checks as checks
+from signopt._facts import Facts, facts_of
+from signopt._identity import SameArrays
+from signopt._namespace import Array, dtype_name
+from signopt.backends import Backend, adopt, select
+from signopt.rules.coefficients import Coefficients
+
+__all__ = ["Binding"]
+
+
+class Binding:
+    """Parameters and momenta bound to a backend, and bound anew if any of them has become another kind of array.
+
+    Parameters
+    ----------
+    rule : str
+        The rule's name, for errors.
+    params, momenta : mapping
+        By name, with the same names; not copied.
+    roles : sequence of str
+        Tiger's, or empty.
+    wanted : str
+        The backend asked for.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        params: Mapping[str, Array],
+        momenta: Mapping[str, Array],
+        roles: Sequence[str],
+        wanted: str,
+    ) -> None:
+        self._rule, self._params, self._momenta = rule, params, momenta
+        self._roles, self._wanted = roles, wanted
+        self._seen = SameArrays()
+        self._bind()
+
+    def prepare(self, given: list[Any], coefficients: Coefficients) -> Callable[[], None]:
+        """All of a step but the writing, with one gradient for each parameter; the function that is returned writes."""
+        if not self._facts.hold(self._written):
+            self._bind_anew()
+        if self._seen.are(given) or self.backend.recognises(given):
+            return self.backend.prepare(given, coefficients)
+        return self.backend.prepare(self._checked(given), coefficients)
+
+    def _bind(self) -> None:
+        params, momenta = [*self._params.values()], [*self._momenta.values()]
+        backend = select(self._wanted, params)(params, momenta, self._roles)
+        self._written = params + momenta
+        self.backend: Backend = backend
+        self._facts: Facts = facts_of(self._written)
+
+    def _bind_anew(self) -> None:
+        """Check and bind arrays whose memory, shape, strides, dtype or flags are not what they were."""
+        self._seen.forget()
+        check_params(self._params, self._rule)
+        for name, param in self._params.items():
+            label, momentum = f"params[{name!r}]", self._momenta[name]
+            checks.check_partner(param, momentum, label, "momentum")
+            checks.check_momentum_dtype(dtype_name(param), dtype_name(momentum), label)
+            checks.check_writable(momentum, f"momentum[{name!r}]", f"signopt.{self._rule}")
+        checks.check_disjoint(self._labelled(), {})
+        threads = getattr(self.backend, "threads", None)
+        self._bind()
+        if threads is not None:
+            self.backend.threads = threads  # type: ignore[attr-defined]
+
+    def _checked(self, given: list[Any]) -> list[Array]:
+        """The gradients as arrays of a known library, checked; remembered if nothing had to be converted."""
+        if all(map(checks.are_twins, self._params.values(), given)):
+            grads = given
+        else:
+            grads = [
+                checks.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(self._params, given, strict=True)
+            ]
+            self._check_partners(grads)
+        checks.check_disjoint(
+            self._labelled(), {f"grads[{name!r}]": grad for name, grad in zip(self._params, grads, strict=True)}
+        )
+        if all(map(operator.is_, grads, given)):
+            self._seen.remember(grads)
+        return grads
+
+    def _check_partners(self, grads: list[Array]) -> None:
+        for (name, param), grad in zip(self._params.items(), grads, strict=True):
+            label = f"params[{name!r}]"
+            checks.check_partner(param, grad, label, "gradient")
+            checks.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
+
+    def _labelled(self) -> dict[str, Array]:
+        named = (("params", self._params), ("momentum", self._momenta))
+        return {f"{what}[{name!r}]": array for what, arrays in named for name, array in arrays.items()}
+
+
+def check_params(params: Mapping[str, Array], rule: str) -> None:
+    """Check that every parameter can be updated in place, and that no two share memory."""
+    first_name, first = next(iter(params.items()))
+    for name, param in params.items():
+        label = f"params[{name!r}]"
+        checks.check_dtype(param, label)
+        checks.check_writable(param, label, f"signopt.{rule}")
+        checks.check_same_home(param, first, label, f"params[{first_name!r}]")
+    checks.check_disjoint({f"params[{name!r}]": param for name, param in params.items()}, {})
