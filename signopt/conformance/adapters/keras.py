@@ -41,8 +41,10 @@ class KerasPort:
     declarations
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, …
 
-    Keras keeps its rate in ``floatx``, which is therefore set to the dtype of the parameters for every call: so is
-    Keras asked for float64, and without it a float64 model is trained with a rate rounded to float32. On JAX,
+    Notes
+    -----
+    Keras keeps its rate in ``floatx``, which is therefore set to the dtype of the parameters for every call. That is
+    how Keras is asked for float64; without it a float64 model is trained with a rate rounded to float32. On JAX,
     ``enable_x64`` is entered as well, for float64. The backend is what ``KERAS_BACKEND`` said when the process started.
     """
 

@@ -31,6 +31,8 @@ class OptaxPort:
     declarations
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, …
 
+    Notes
+    -----
     JAX has float64 only inside ``enable_x64``. It is entered for every call on a model with a float64 parameter and
     left again: the process of the caller keeps its own setting, and a float32 model runs as JAX users run it, without.
     """

@@ -75,6 +75,8 @@ class TorchPort:
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, … A
         ``momentum_dtype`` is also the dtype in which a momentum is handed over.
 
+    Notes
+    -----
     Parameters keep the memory layout that they come with, and gradients are handed over without a copy, so that an
     optimizer which mishandles strides or writes to its gradients is seen doing so. A ``step`` that demands a closure is
     given one.
