@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import settings
@@ -14,3 +15,38 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 HOSTILE_PORTS = str(Path(__file__).parent / "conformance" / "isolation")
 if HOSTILE_PORTS not in sys.path:
     sys.path.insert(0, HOSTILE_PORTS)
+
+MOST_LEFT_OUT = 0.25
+"""Of the whole suite, what may be skipped; a run that left out more has proven too little to be green."""
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Let a run of the whole suite that ran little fail."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.lf
+    if reporter is None or hasattr(config, "workerinput") or not whole or exitstatus != 0:
+        return
+    skipped, passed = (len(reporter.stats.get(outcome, [])) for outcome in ("skipped", "passed"))
+    if skipped > MOST_LEFT_OUT * (skipped + passed):
+        session.exitstatus = 1
+        reporter.write_line(
+            f"{skipped} of {skipped + passed} tests were left out: too many to call this run green", red=True
+        )
+
+
+def pytest_unconfigure(config):
+    """Say in the last line what was left out, and why."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    reasons = Counter(_reason(report) for report in reporter.stats.get("skipped", []))
+    listed = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    if listed:
+        reporter.write_line(f"left out: {listed}")
+
+
+def _reason(report):
+    """The reason of a skip, alike for tests that lack the same thing."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ").strip()
