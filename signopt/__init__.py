@@ -3,7 +3,7 @@
 from signopt._version import __version__
 from signopt.checkpoint import load, save
 from signopt.optimizer import Lion, Signum, Tiger
-from signopt.rules import lion, msign, muon, signum, spectral_decay, tiger
+from signopt.rules import lion, msign, muon, signum, spectral_decay, tiger, tiger_facts
 
 __all__ = [
     "Lion",
@@ -18,4 +18,5 @@ __all__ = [
     "signum",
     "spectral_decay",
     "tiger",
+    "tiger_facts",
 ]

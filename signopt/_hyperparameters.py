@@ -1,4 +1,8 @@
-"""What a hyperparameter may be. Each function returns the value in its one form or says what is wrong with it."""
+"""What a hyperparameter may be. Each function returns the value in its one form or says what is wrong with it.
+
+A number may be given as a 0-d array of any library, which stands for the number that it holds. If the array is traced,
+that is not known yet: it comes back as a :class:`~signopt._traced.Traced`, and its range cannot be checked.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+
+from signopt._traced import Traced, concrete, known, scalar
 
 __all__ = [
     "Schedule",
@@ -54,7 +60,7 @@ def factor(value: Any, name: str = "factor") -> float:
 def one_beta(value: Any, name: str = "beta") -> float:
     """A float in [0, 1): 1 would never let a gradient in."""
     number = real(value, name)
-    if not 0.0 <= number < 1.0:
+    if known(number) and not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must lie in [0, 1), got {number!r}")
     return number
 
@@ -69,7 +75,7 @@ def betas(value: Any, name: str = "betas") -> tuple[float, float]:
 def shrink(value: Any, name: str = "shrink") -> float:
     """A float in [0, 1]: the factor that pulls a tensor towards its centre when its gradient has a NaN."""
     number = real(value, name)
-    if not 0.0 <= number <= 1.0:
+    if known(number) and not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {number!r}")
     return number
 
@@ -77,7 +83,7 @@ def shrink(value: Any, name: str = "shrink") -> float:
 def accumulation_steps(value: Any, name: str = "accumulation_steps") -> int:
     """The number of micro-steps in a window, 1 or more."""
     number = _integer(value, name)
-    if number < 1:
+    if known(number) and number < 1:
         raise ValueError(f"{name} must be 1 or more, got {number}")
     return number
 
@@ -89,7 +95,7 @@ def eps(value: Any, name: str = "eps") -> float:
 
 def ns_steps(value: Any, name: str = "ns_steps") -> int:
     """The number of steps of an iteration, 1 or more."""
-    number = _integer(value, name)
+    number = _known_integer(value, name)
     if number < 1:
         raise ValueError(f"{name} must be 1 or more, got {number}")
     return number
@@ -111,12 +117,12 @@ def one_of(value: Any, options: tuple[str, ...], name: str) -> str:
 
 def axis(value: Any, name: str) -> int | None:
     """An index of an axis, or None."""
-    return None if value is None else _integer(value, name)
+    return None if value is None else _known_integer(value, name)
 
 
 def non_negative_integer(value: Any, name: str) -> int:
     """An integer, 0 or more."""
-    number = _integer(value, name)
+    number = _known_integer(value, name)
     if number < 0:
         raise ValueError(f"{name} must be 0 or more, got {number}")
     return number
@@ -125,7 +131,7 @@ def non_negative_integer(value: Any, name: str) -> int:
 def micro_step(value: Any, name: str = "step") -> int:
     """The 0-based index of a micro-step."""
     number = _integer(value, name)
-    if number < 0:
+    if known(number) and number < 0:
         raise ValueError(f"{name} counts micro-steps from 0, got {number}")
     return number
 
@@ -152,15 +158,19 @@ def schedule(value: Any, name: str = "schedule") -> Schedule:
 
 def _non_negative(value: Any, name: str) -> float:
     number = real(value, name)
-    if number < 0.0:
+    if known(number) and number < 0.0:
         raise ValueError(f"{name} must be zero or positive, got {number!r}")
     return number
 
 
 def real(value: Any, name: str) -> float:
     """A finite float."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}: {value!r}")
+    if not isinstance(value, Real):
+        value = scalar(value, name)
+        if isinstance(value, Traced):
+            return cast("float", value)
     try:
         number = float(value)
     except OverflowError:
@@ -171,9 +181,18 @@ def real(value: Any, name: str) -> float:
 
 
 def _integer(value: Any, name: str) -> int:
+    if not isinstance(value, (bool, np.bool_, Integral)) and getattr(value, "ndim", 1) == 0:
+        value = scalar(value, name)
+    if isinstance(value, Traced) and value.is_integer():
+        return cast("int", value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
     number = int(value)
     if abs(number) > MOST_STEPS:
         raise ValueError(f"{name} must be at most 2⁶³ − 1, got a number of {number.bit_length()} bits")
     return number
+
+
+def _known_integer(value: Any, name: str) -> int:
+    """An integer that decides what is computed, and so may not be traced."""
+    return int(concrete(_integer(value, name), name))

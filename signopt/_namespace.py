@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -14,8 +15,11 @@ __all__ = [
     "cast",
     "compute_dtype_name",
     "device_of",
+    "divide",
     "dtype_name",
+    "fence",
     "float64_or_widest",
+    "is_traced",
     "namespace_of",
     "sign",
     "storable",
@@ -102,3 +106,31 @@ def sign(xp: Namespace, array: Array) -> Array:
     """
     ordered = cast(xp, array > 0, array.dtype) - cast(xp, array < 0, array.dtype)
     return xp.where(array == array, ordered, array)
+
+
+def is_traced(array: Array) -> bool:
+    """Whether a compiler is reading the program, so that ``array`` has no values yet: under ``jax.jit``, say."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return False
+    if array_api_compat.is_jax_array(array):
+        return isinstance(array, sys.modules["jax"].core.Tracer)
+    return array_api_compat.is_torch_array(array) and bool(sys.modules["torch"].compiler.is_compiling())
+
+
+def fence(product: Array) -> Array:
+    """``product``, rounded by itself: no compiler may contract what is behind the fence with the sum before it.
+
+    XLA and Triton fuse a product and the sum that it enters into one FMA, which rounds once. The choice between the
+    product and NaN, by whether it is NaN, has the value of the product and is no product. Arrays that are not traced
+    need none: their libraries compute one operation at a time.
+    """
+    if not is_traced(product):
+        return product
+    return namespace_of(product).where(product == product, product, float("nan"))
+
+
+def divide(dividend: Array, divisor: Any) -> Array:
+    """``dividend / divisor`` rounded once, also where XLA would multiply by the reciprocal of a constant divisor."""
+    if is_traced(dividend):
+        divisor = namespace_of(dividend).where(dividend == dividend, divisor, float("nan"))
+    return dividend / divisor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from signopt import _hyperparameters as hyperparameters
 from signopt._cos_pi import cos_pi
 from signopt._hyperparameters import Schedule
+from signopt._traced import Traced
+from signopt._traced_polyline import traced_polyline
 
 __all__ = ["Cosine", "factor_at", "piecewise_linear", "revived", "saved"]
 
@@ -130,9 +132,18 @@ def factor_at(schedule: Schedule, step: int) -> float:
     """
     if schedule is None:
         return 1.0
+    if isinstance(step, Traced):
+        return _traced_factor(schedule, step)
     if callable(schedule):
         return hyperparameters.learning_rate(schedule(step), f"schedule({step})")
     return piecewise_linear(schedule, step)
+
+
+def _traced_factor(schedule: Mapping[int, float] | Callable[[int], float], step: Traced) -> Any:
+    if callable(schedule):
+        return hyperparameters.learning_rate(schedule(step.array), "schedule(step)")
+    keys = sorted({0, *schedule})
+    return traced_polyline(keys, [float(schedule.get(key, 0.0)) for key in keys], step)
 
 
 def saved(schedule: Schedule) -> Any:

@@ -11,6 +11,9 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# Eight JAX devices on one processor, for the tests of sharded arrays. JAX reads it when it is first asked for a device.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+
 # The hostile ports are a module that can be imported by name, here and in the child processes that run them.
 HOSTILE_PORTS = str(Path(__file__).parent / "conformance" / "isolation")
 if HOSTILE_PORTS not in sys.path:

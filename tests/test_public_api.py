@@ -25,6 +25,7 @@ PUBLIC = {
     "signum",
     "spectral_decay",
     "tiger",
+    "tiger_facts",
 }
 OPTIMIZER = {
     "params",
@@ -90,7 +91,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("rule", DEFAULTS)
 def test_defaults_are_the_sources(rule):
-    extras = {"step": 0, "role": "matrix"} if rule == "tiger" else {}
+    extras = {"step": 0, "role": "matrix", "facts": None} if rule == "tiger" else {}
     roles = {"roles": None} if rule == "tiger" else {}
     assert keyword_only(getattr(signopt, rule)) == DEFAULTS[rule] | extras
     optimizer = {"backend": "auto", "momentum_dtype": None, "schedule": None}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
+from signopt._traced import Traced
+
 __all__ = ["Hyperparameter", "no_such_attribute"]
 
 Value = TypeVar("Value")
@@ -42,7 +44,10 @@ class Hyperparameter(Generic[Value]):
 
     def checked(self, value: Any) -> Value:
         """``value`` in its one form, or an error that says what is wrong with it."""
-        return self._check(value, self._name)
+        checked = self._check(value, self._name)
+        if isinstance(checked, Traced):
+            raise TypeError(f"{self._name} is traced; use the pure functions under a trace, not an optimizer")
+        return checked
 
 
 def no_such_attribute(name: str, owner: str, hyperparameters: Collection[str]) -> AttributeError:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+
+from signopt._namespace import Namespace
+from signopt._traced import Traced
 
 __all__ = ["Coefficients"]
 
@@ -21,9 +24,16 @@ class Coefficients:
         """The names of the fields that multiply arrays."""
         return [field.name for field in fields(cls) if field.type == "float"]
 
-    def rounded(self, compute: str) -> Self:
-        """These coefficients, each rounded once to the compute dtype (``"float64"`` or ``"float32"``)."""
-        if compute == "float64":
+    def rounded(self, compute: str, xp: Namespace | None = None) -> Self:
+        """These coefficients, each rounded once to the compute dtype (``"float64"`` or ``"float32"``).
+
+        Those that are traced become 0-d arrays of the library ``xp``; without one, TypeError is raised for them.
+        """
+        traced = {name: value for name, value in vars(self).items() if isinstance(value, Traced)}
+        if compute == "float64" and not traced:
             return self
-        with np.errstate(over="ignore"):
-            return replace(self, **{name: float(np.float32(getattr(self, name))) for name in self.numbers()})
+        known: dict[str, Any] = {}
+        if compute != "float64":
+            with np.errstate(over="ignore"):
+                known = {n: float(np.float32(getattr(self, n))) for n in self.numbers() if n not in traced}
+        return replace(self, **known, **{name: value.rounded(xp, compute, name) for name, value in traced.items()})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from signopt import _hyperparameters as hyperparameters
-from signopt._namespace import Array, Namespace, sign
+from signopt._namespace import Array, Namespace, fence, sign
 from signopt.roles import RoleTraits
 from signopt.rules._compute import in_compute_dtype
 from signopt.rules.coefficients import Coefficients
@@ -66,12 +66,15 @@ def lion(
         Of one shape, namespace and device; float64, float32, float16 or bfloat16. ``grad`` has the dtype of ``param``;
         ``momentum`` may have its own, not wider than the compute dtype. Momentum starts at zero. Python floats and
         NumPy scalars are taken as 0-d.
-    lr : float, default 1e-4
+    lr : float or 0-d array, default 1e-4
         Learning rate, zero or positive.
     betas : (float, float), default (0.9, 0.99)
         β1 and β2 in [0, 1). The authors advise (0.95, 0.98) for language tasks.
-    weight_decay : float, default 0
+    weight_decay : float or 0-d array, default 0
         λ, decoupled from the gradient and multiplied by ``lr``.
+
+        A 0-d array, of any library, stands for the number that it holds: 1e-3 in float32 is not the float 1e-3. Only a
+        traced one, under ``jax.jit`` say, must be of the library of ``param``; its range is not checked.
 
     Returns
     -------
@@ -89,7 +92,8 @@ def lion(
     -----
     Computed in float64 for float64 and in float32 for all else. Coefficients are formed in binary64 and rounded once;
     each sum and product is rounded by itself in the order written; results are rounded once to storage. sign(±0) = 0
-    and sign(NaN) = NaN. The bracket is kept as written also for λ = 0, so an infinite parameter becomes NaN.
+    and sign(NaN) = NaN. The bracket is kept as written also for λ = 0, so an infinite parameter becomes NaN. Under
+    ``jax.jit`` and on any number of devices the bits are the same.
 
     References
     ----------
@@ -115,9 +119,9 @@ def apply_lion(
     """:func:`lion` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
-        k = coefficients.rounded(compute)
-        c = k.B1 * m + k.A1 * g
-        u = sign(xp, c) + k.weight_decay * p
-        return p - k.lr * u, k.B2 * m + k.A2 * g
+        k = coefficients.rounded(compute, xp)
+        c = fence(k.B1 * m) + fence(k.A1 * g)
+        u = sign(xp, c) + fence(k.weight_decay * p)
+        return p - fence(k.lr * u), fence(k.B2 * m) + fence(k.A2 * g)
 
     return in_compute_dtype(update, param, grad, momentum)

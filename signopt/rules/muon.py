@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from signopt import _hyperparameters as hyperparameters
-from signopt._namespace import Array, Namespace
+from signopt._namespace import Array, Namespace, fence
 from signopt.roles import RoleTraits
 from signopt.rules._compute import in_compute_dtype
 from signopt.rules._matrices import as_matrices, from_matrices, matrix_shape
@@ -70,13 +70,13 @@ class MuonCoefficients(Coefficients):
             batch_axis=hyperparameters.axis(batch_axis, "batch_axis"),
         )
 
-    def rounded(self, compute: str) -> Self:
+    def rounded(self, compute: str, xp: Namespace | None = None) -> Self:
         """These coefficients, those of the iteration too, each rounded once to the compute dtype."""
         if compute == "float64":
-            return self
+            return super().rounded(compute, xp)
         with np.errstate(over="ignore"):
             triples: Any = tuple(tuple(float(np.float32(number)) for number in triple) for triple in self.triples)
-        return replace(super().rounded(compute), triples=triples)
+        return replace(super().rounded(compute, xp), triples=triples)
 
     def scale(self, shape: tuple[int, ...], compute: str) -> float:
         """s of a parameter of ``shape``, rounded once to the compute dtype."""
@@ -207,15 +207,15 @@ def apply_muon(
     """:func:`muon` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
-        k = coefficients.rounded(compute)
+        k = coefficients.rounded(compute, xp)
         shape = tuple(p.shape)
         p, g, m = (as_matrices(xp, array, k.batch_axis, "param") for array in (p, g, m))
         if 0 not in shape:
-            m = k.B * m + k.A * g
-            u = k.A * g + k.B * m if k.nesterov else m
+            m = fence(k.B * m) + fence(k.A * g)
+            u = fence(k.A * g) + fence(k.B * m) if k.nesterov else m
             x = newton_schulz(xp, direction(xp, u, k.eps, compute), k.triples)
             d = p if k.decay == "plain" else spectral_part(xp, p, ROUNDS, compute)
-            p = p - k.lr * (k.scale(shape, compute) * x + k.weight_decay * d)
+            p = p - fence(k.lr * (fence(k.scale(shape, compute) * x) + fence(k.weight_decay * d)))
         new_p, new_m = (from_matrices(xp, array, shape, k.batch_axis) for array in (p, m))
         return new_p, new_m
 

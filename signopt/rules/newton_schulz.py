@@ -11,6 +11,7 @@ import numpy as np
 from signopt import _hyperparameters as hyperparameters
 from signopt._checks import as_array, check_dtype
 from signopt._namespace import Array, Namespace, cast, compute_dtype_name, dtype_name, namespace_of
+from signopt._traced import concrete
 from signopt.rules._matrices import (
     as_matrices,
     from_matrices,
@@ -77,7 +78,8 @@ def _triple(value: Any, name: str) -> Triple:
     values = _as_list(value, name)
     if len(values) != 3:
         raise ValueError(f"{name} must have three numbers (a, b, c), got {value!r}")
-    a, b, c = (hyperparameters.real(number, f"{name}[{place}]") for place, number in enumerate(values))
+    labelled = [(number, f"{name}[{place}]") for place, number in enumerate(values)]
+    a, b, c = (float(concrete(hyperparameters.real(number, label), label)) for number, label in labelled)
     return a, b, c
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from signopt import _hyperparameters as hyperparameters
-from signopt._namespace import Array, Namespace, sign
+from signopt._namespace import Array, Namespace, fence, sign
 from signopt.roles import RoleTraits
 from signopt.rules._compute import in_compute_dtype
 from signopt.rules.coefficients import Coefficients
@@ -57,11 +57,11 @@ def signum(
     ----------
     param, grad, momentum : array
         As for :func:`signopt.lion`.
-    lr : float, default 1e-4
+    lr : float or 0-d array, default 1e-4
         Learning rate, zero or positive.
     beta : float, default 0.9
         β in [0, 1). With 0 the update is signSGD.
-    weight_decay : float, default 0
+    weight_decay : float or 0-d array, default 0
         λ, decoupled from the gradient and multiplied by ``lr``.
 
     Returns
@@ -98,9 +98,9 @@ def apply_signum(
     """:func:`signum` with its coefficients already formed."""
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
-        k = coefficients.rounded(compute)
-        m = k.B * m + k.A * g
-        u = sign(xp, m) + k.weight_decay * p
-        return p - k.lr * u, m
+        k = coefficients.rounded(compute, xp)
+        m = fence(k.B * m) + fence(k.A * g)
+        u = sign(xp, m) + fence(k.weight_decay * p)
+        return p - fence(k.lr * u), m
 
     return in_compute_dtype(update, param, grad, momentum)

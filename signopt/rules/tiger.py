@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
-from signopt._namespace import Array, Namespace, cast, float64_or_widest, sign
+from signopt._namespace import Array, Namespace, cast, divide, fence, sign
+from signopt._traced import binary64, choose, is_multiple
 from signopt.roles import RoleTraits, traits_of
 from signopt.rules._compute import in_compute_dtype
 from signopt.rules.coefficients import Coefficients
+from signopt.rules.facts import by_row, checked_facts, has_nan, squares_of
 from signopt.schedules import factor_at
 
 __all__ = ["TigerCoefficients", "apply_tiger", "root_mean_square", "tiger"]
@@ -54,11 +57,11 @@ class TigerCoefficients(Coefficients):
             lr=hyperparameters.learning_rate(
                 hyperparameters.learning_rate(lr) * factor, "lr times the schedule's factor"
             ),
-            b1=beta if step % window == 0 else 1.0,
+            b1=choose(is_multiple(step, window), beta, 1.0),
             b2=(1.0 - beta) / window,
             weight_decay=hyperparameters.weight_decay(weight_decay),
             shrink=hyperparameters.shrink(shrink),
-            moves=(step + 1) % window == 0,
+            moves=is_multiple(step + 1, window),
         )
 
 
@@ -75,6 +78,7 @@ def tiger(
     accumulation_steps: int = 1,
     shrink: float = 0.99,
     schedule: Schedule = None,
+    facts: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""One Tiger micro-step of one array. With k = ``accumulation_steps`` and t = ``step``::
 
@@ -96,13 +100,13 @@ def tiger(
     ----------
     param, grad, momentum : array
         As for :func:`signopt.lion`.
-    step : int, default 0
-        t, the 0-based micro-step.
-    lr : float, default 1e-3
-        Learning rate; the author advises 1e-3 to 2e-3.
+    step : int or 0-d array, default 0
+        t, the 0-based micro-step. It may be traced: the counter of a ``jax.lax.scan``, say.
+    lr : float or 0-d array, default 1e-3
+        Learning rate; the author advises 1e-3 to 2e-3. Arrays are taken as for :func:`signopt.lion`.
     beta : float, default 0.965
         β in [0, 1); 0.965 for text, 0.945 for vision.
-    weight_decay : float, default 0.01
+    weight_decay : float or 0-d array, default 0.01
         λ, decoupled and multiplied by the rate r.
     role : {"matrix", "embedding", "bias", "scale"}
         What the parameter is; see :mod:`signopt.roles`.
@@ -114,6 +118,9 @@ def tiger(
         {micro-step: factor}, piecewise linear, from 0 where its first key is not 0 (see
         :func:`signopt.schedules.piecewise_linear`); or a function of the micro-step. With a warm-up from 0 and k = 1
         the first step moves m and not p.
+    facts : array, optional
+        Where ``param`` is a shard: the sum of :func:`signopt.tiger_facts` over all shards of the tensor. Without it, a
+        shard is taken for a whole tensor, with an RMS and a NaN rule of its own. No error can be raised for that.
 
     Returns
     -------
@@ -128,8 +135,8 @@ def tiger(
     Notes
     -----
     There is no ε: an all-zero matrix, or row of an embedding, has RMS 0 and never moves. Squares are summed in float64
-    (in float32 where the namespace has nothing wider) and the root is rounded once to the compute dtype. Rounding is
-    otherwise that of :func:`signopt.lion`.
+    (JAX too, also without ``jax_enable_x64``; MLX has float32 only) and the root is rounded once to the compute dtype.
+    Rounding is otherwise that of :func:`signopt.lion`.
 
     References
     ----------
@@ -159,38 +166,58 @@ def tiger(
         shrink=shrink,
         schedule=schedule,
     )
-    return apply_tiger(param, grad, momentum, coefficients, traits_of(role))
+    return apply_tiger(param, grad, momentum, coefficients, traits_of(role), facts)
 
 
 def apply_tiger(
-    param: Array, grad: Array, momentum: Array, coefficients: TigerCoefficients, traits: RoleTraits
+    param: Array,
+    grad: Array,
+    momentum: Array,
+    coefficients: TigerCoefficients,
+    traits: RoleTraits,
+    facts: Array | None = None,
 ) -> tuple[Array, Array]:
     """:func:`tiger` with its coefficients already formed."""
+    known = None if facts is None else checked_facts(param, facts, traits)
 
     def update(xp: Namespace, p: Array, g: Array, m: Array, compute: str) -> tuple[Array, Array]:
-        k = coefficients.rounded(compute)
-        broken = xp.any(g != g)
-        new_m = k.b1 * m + k.b2 * g
-        healthy_p = _moved(xp, p, new_m, k, traits) if k.moves else p
-        shrunk_p = (p - traits.centre) * k.shrink + traits.centre
+        k = coefficients.rounded(compute, xp)
+        broken = has_nan(xp, g, known)
+        new_m = fence(k.b1 * m) + fence(k.b2 * g)
+        healthy_p = _where_it_moves(xp, k.moves, p, lambda: _moved(xp, p, new_m, k, traits, known))
+        shrunk_p = fence((p - traits.centre) * k.shrink) + traits.centre
         return xp.where(broken, shrunk_p, healthy_p), xp.where(broken, m, new_m)
 
     return in_compute_dtype(update, param, grad, momentum)
 
 
-def _moved(xp: Namespace, p: Array, m: Array, k: TigerCoefficients, traits: RoleTraits) -> Array:
+def _where_it_moves(xp: Namespace, moves: Any, p: Array, moved: Callable[[], Array]) -> Array:
+    """``moved()`` where this micro-step moves parameters, which may be known only when a compiled program runs."""
+    if isinstance(moves, bool):
+        return moved() if moves else p
+    return xp.where(moves, moved(), p)
+
+
+def _moved(xp: Namespace, p: Array, m: Array, k: TigerCoefficients, traits: RoleTraits, facts: Array | None) -> Array:
     weight_decay = k.weight_decay if traits.decays else 0.0
-    rate = 0.5 * k.lr if traits.rms is None else k.lr * root_mean_square(xp, p, traits.rms)
-    return p - rate * (sign(xp, m) + weight_decay * p)
+    rate = 0.5 * k.lr if traits.rms is None else fence(k.lr * root_mean_square(xp, p, traits.rms, facts))
+    return p - fence(rate * (sign(xp, m) + fence(weight_decay * p)))
 
 
-def root_mean_square(xp: Namespace, p: Array, over: str) -> Array:
+def root_mean_square(xp: Namespace, p: Array, over: str, facts: Array | None = None) -> Array:
     """sqrt(mean(p²)), summed in float64 and rounded once to the dtype of ``p``.
 
-    ``over`` is ``"tensor"``, which gives a 0-d array, or ``"row"``: the last axis, kept with length 1.
+    ``over`` is ``"tensor"``, which gives a 0-d array, or ``"row"``: the last axis, kept with length 1. With ``facts``
+    it is that of the whole tensor, or of whole rows, of which ``p`` is a shard.
     """
-    wide = cast(xp, p, float64_or_widest(xp))
-    by_row = over == "row" and p.ndim > 0
-    count = p.shape[-1] if by_row else math.prod(p.shape)
-    total = xp.sum(wide * wide, axis=-1, keepdims=True) if by_row else xp.sum(wide * wide)
-    return cast(xp, xp.sqrt(total / max(count, 1)), p.dtype)
+    rows = by_row(p, over)
+    rows_are_whole = rows and facts is not None and facts.ndim < p.ndim
+    with binary64(p):
+        if facts is not None and not rows_are_whole:
+            total, count = facts[..., 0], facts[..., 1]
+            mean = total / xp.where(count > 1, count, xp.ones_like(count))
+            return cast(xp, xp.sqrt(mean[..., None] if rows else mean), p.dtype)
+        squares = squares_of(xp, p)
+        count = p.shape[-1] if rows else math.prod(p.shape)
+        total = xp.sum(squares, axis=-1, keepdims=True) if rows else xp.sum(squares)
+        return cast(xp, xp.sqrt(divide(total, max(count, 1))), p.dtype)
