@@ -16,8 +16,9 @@ import numpy as np
 
 from signopt.conformance import check
 from signopt.conformance.evidence.grid import KILLED, RIGHT, Grid, draw
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
-from signopt.conformance.mutants.pieces import bfloat16
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS
+from signopt.conformance.numpy_ports.pieces import bfloat16
 
 Make = Callable[[], Any]
 

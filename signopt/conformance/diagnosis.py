@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 from signopt.conformance.port import Arrays
 from signopt.conformance.report import Report, Trace
 

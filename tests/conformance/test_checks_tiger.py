@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from signopt.conformance import check
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum, unsettable
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, hide_momentum, unsettable
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.law import Law
 from signopt.conformance.oracle.momentum import Momentum

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from signopt.conformance.diagnosis import explain, explanations
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum, unsettable
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, hide_momentum, unsettable
 from signopt.conformance.suite import check
 
 BUGS = {

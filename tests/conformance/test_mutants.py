@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 
 FIELD = {
     "lion": {

@@ -11,7 +11,8 @@ import pytest
 from signopt import cli
 from signopt.conformance.evidence.grid import matrix_picture
 from signopt.conformance.evidence.kill_matrix import Matrix, kill_matrix
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant, hide_momentum
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, hide_momentum
 
 FEW = {"plain", "no-op", "decay-missing"}
 

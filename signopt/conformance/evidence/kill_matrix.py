@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS, Variant
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult

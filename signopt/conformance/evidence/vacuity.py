@@ -14,7 +14,7 @@ from typing import Any
 from signopt.conformance.checks import REGISTRY, Check
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver
-from signopt.conformance.mutants.base import BASES
+from signopt.conformance.numpy_ports.bases import BASES
 from signopt.conformance.oracle.rules import RULES, SIGN_RULES, Optimizer
 from signopt.conformance.oracle.step import Step
 from signopt.conformance.report import CheckResult

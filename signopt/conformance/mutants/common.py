@@ -8,7 +8,7 @@ from signopt.conformance.mutants.common_habits import HABITS
 from signopt.conformance.mutants.common_sign import RATE, SIGN
 from signopt.conformance.mutants.common_state import DECAY, MOMENTUM
 from signopt.conformance.mutants.common_tensors import DOUBLE_ONLY, TENSORS, VALUES
-from signopt.conformance.mutants.registry import Variant, variant
+from signopt.conformance.numpy_ports.variant import Variant, variant
 
 __all__ = ["CPU_LION", "PYTORCH_OPTIMIZER", "common"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, NumpyPort
-from signopt.conformance.mutants.registry import Row
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.variant import Row
 from signopt.conformance.port import Arrays
 
 __all__ = ["DECAY", "MOMENTUM"]

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, LionPort
 from signopt.conformance.mutants.common import CPU_LION, common
-from signopt.conformance.mutants.registry import Variant, variant
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array
+from signopt.conformance.numpy_ports.lion import LionPort
+from signopt.conformance.numpy_ports.variant import Variant, variant
 
 __all__ = ["LION"]
 

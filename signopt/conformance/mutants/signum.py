@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, SignumPort
 from signopt.conformance.mutants.common import PYTORCH_OPTIMIZER, common
-from signopt.conformance.mutants.registry import Variant, variant
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array
+from signopt.conformance.numpy_ports.signum import SignumPort
+from signopt.conformance.numpy_ports.variant import Variant, variant
 
 __all__ = ["SIGNUM"]
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, NumpyPort, TigerPort
 from signopt.conformance.mutants.common import common
-from signopt.conformance.mutants.registry import Row, Variant, variant
 from signopt.conformance.mutants.tiger_places import PLACES
 from signopt.conformance.mutants.tiger_roles import ROLES
 from signopt.conformance.mutants.tiger_stale import STALE
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.tiger import TigerPort
+from signopt.conformance.numpy_ports.variant import Row, Variant, variant
 from signopt.conformance.port import Arrays
 
 __all__ = ["TIGER"]

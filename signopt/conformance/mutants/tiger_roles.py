@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants.base import Array, TigerPort
-from signopt.conformance.mutants.registry import Row
+from signopt.conformance.numpy_ports.base import Array
+from signopt.conformance.numpy_ports.tiger import TigerPort
+from signopt.conformance.numpy_ports.variant import Row
 
 __all__ = ["ROLES"]
 

@@ -8,7 +8,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from signopt.conformance.mutants import MUTANTS, RIGHT_PORTS
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS
 from signopt.conformance.oracle import arithmetic as exact
 from signopt.conformance.oracle.arithmetic import Order
 from signopt.conformance.oracle.formats import format_of

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from signopt.conformance.mutants.base import BASES, NumpyPort
+from signopt.conformance.numpy_ports.base import NumpyPort
+from signopt.conformance.numpy_ports.bases import BASES
 
 __all__ = ["Row", "Variant", "variant"]
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, NumpyPort, SignumPort
-from signopt.conformance.mutants.registry import Variant, variant
-from signopt.conformance.mutants.right_tiger import RIGHT_TIGER, complement_coefficients
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.right_tiger import RIGHT_TIGER, complement_coefficients
+from signopt.conformance.numpy_ports.signum import SignumPort
+from signopt.conformance.numpy_ports.variant import Variant, variant
 from signopt.conformance.port import Arrays
 
 __all__ = ["RIGHT_PORTS"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants import pieces as w
-from signopt.conformance.mutants.base import Array, NumpyPort, TigerPort
+from signopt.conformance.numpy_ports import pieces as w
+from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.tiger import TigerPort
 from signopt.conformance.port import Arrays
 
 __all__ = ["RIGHT_TIGER", "complement_coefficients"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.mutants.base import BASES, Array, NumpyPort
+from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.bases import BASES
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.port import Arrays
 
