@@ -1,24 +1,33 @@
-"""Every check of the suite, by what it proves."""
+"""Every check of the suite: a file for each group of ids, and a folder for what only Tiger has."""
 
 from signopt.conformance.checks import (
+    betas,
     changes,
-    corners,
     decay,
+    defaults,
+    inputs,
+    magnitude,
+    meta,
     momentum,
-    special,
+    nonfinite,
+    sizes,
+    state,
     step,
+    storage,
     strict,
+    subnormal,
     tensors,
-    tiger,
-    tiger_changes,
-    tiger_tensors,
+    zero,
 )
 from signopt.conformance.checks._registry import PROFILES, REGISTRY, Check, check
+from signopt.conformance.checks.tiger import changes as tiger_changes
+from signopt.conformance.checks.tiger import everything, nan, rms, roles, schedule, window
 
 __all__ = [
     "ORDER", "PROFILES", "REGISTRY", "Check",
-    "changes", "check", "corners", "decay", "momentum", "special", "step", "strict", "tensors", "tiger",
-    "tiger_changes", "tiger_tensors",
+    "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "nan",
+    "nonfinite", "rms", "roles", "schedule", "sizes", "state", "step", "storage", "strict", "subnormal", "tensors",
+    "tiger_changes", "window", "zero",
 ]  # fmt: skip
 
 ORDER = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from signopt.conformance.checks._registry import check
-from signopt.conformance.checks.values import exact_class, graded, signs, sized
+from signopt.conformance.checks.values import exact_class, graded, random, random_like, signs, sized
 from signopt.conformance.oracle.rules import ELEMENTWISE
 from signopt.conformance.session import NotApplicableError, Session
 
@@ -84,10 +86,10 @@ def old_parameter(s: Session) -> None:
 def every_shape(s: Session) -> None:
     """Vectors, matrices and higher ranks decay alike, and each by its own values."""
     shapes = {"a/kernel": (6,), "b/kernel": (3, 4), "c/kernel": (2, 3, 2), "d/kernel": (1, 5), "e/kernel": (4, 1)}
-    params = {name: s.array(sized(s, _count(shape), 0, 3).reshape(shape)) for name, shape in shapes.items()}
+    params = {name: s.array(sized(s, math.prod(shape), 0, 3).reshape(shape)) for name, shape in shapes.items()}
     run = s.start(params, s.hyper(weight_decay=0.5))
     for _ in range(2):
-        run.step({name: s.array(sized(s, p.size).reshape(p.shape)) for name, p in params.items()})
+        run.step(random_like(s, params))
 
 
 @check("decay/every-name", rules=ELEMENTWISE)
@@ -95,11 +97,4 @@ def every_name(s: Session) -> None:
     """What a tensor is called changes nothing: norms, embeddings and biases decay like the rest."""
     run = s.start({name: s.array(sized(s, 8, 0, 3).reshape(2, 4)) for name in NAMES}, s.hyper(weight_decay=0.5))
     for _ in range(2):
-        run.step({name: s.array(sized(s, 8).reshape(2, 4)) for name in NAMES})
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for length in shape:
-        count *= length
-    return count
+        run.step(random(s, dict.fromkeys(NAMES, (2, 4))))

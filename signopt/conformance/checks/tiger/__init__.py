@@ -1,0 +1,1 @@
+"""The checks of Tiger alone: roles, RMS, windows, the NaN rule, the schedule, and all at once."""
