@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from signopt import _checks as checks
-from signopt import schedules
+from signopt._hyperparameters import Schedule
 from signopt._namespace import Array, namespace_of
+from signopt.schedules import Cosine
 
 __all__ = ["VERSION", "apart", "check", "check_momentum", "copied", "name_difference", "plain_hyper", "revived_hyper"]
+
+_CALLABLE = "callable"
+_COSINE = "cosine"
 
 VERSION = 1
 """Raised whenever a state written by an older version would be misread."""
@@ -21,7 +27,7 @@ _LATER = {"schedule": None}
 
 def plain_hyper(hyper: Mapping[str, Any]) -> dict[str, Any]:
     """Hyperparameters as plain numbers, tuples and dicts that JSON can hold."""
-    return {name: schedules.saved(value) if name == "schedule" else value for name, value in hyper.items()}
+    return {name: _plain_schedule(value) if name == "schedule" else value for name, value in hyper.items()}
 
 
 def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,8 +42,48 @@ def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
     if given.keys() != current.keys():
         raise ValueError(name_difference("state['hyper']", given, current))
     if "schedule" in current:
-        given["schedule"] = schedules.revived(given["schedule"], current["schedule"])
+        given["schedule"] = _revived_schedule(given["schedule"], current["schedule"])
     return given
+
+
+def _plain_schedule(schedule: Schedule) -> Any:
+    """``schedule`` as JSON can hold it. A function's code cannot be saved: it becomes the word ``"callable"``."""
+    if isinstance(schedule, Cosine):
+        return {_COSINE: asdict(schedule)}
+    if callable(schedule):
+        return _CALLABLE
+    return None if schedule is None else dict(schedule)
+
+
+def _revived_schedule(value: Any, current: Schedule) -> Any:
+    """What :func:`_plain_schedule` returned, perhaps through JSON, as a schedule, of which points are not yet checked.
+
+    ``current`` is the schedule of the optimizer that loads: it serves where the saved one was a function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a function that ``current`` is not, or a damaged schedule.
+    """
+    if isinstance(value, str) and value == _CALLABLE:
+        if not callable(current):
+            raise ValueError(
+                "the state was saved with a callable schedule, which is not stored; pass it to the constructor first"
+            )
+        return current
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) == {_COSINE}:
+        return Cosine(**value[_COSINE])
+    points = {int(key) if _is_count(key) else key: factor for key, factor in value.items()}
+    if len(points) != len(value):
+        raise ValueError(f"the saved schedule names a micro-step twice: {dict(value)!r}")
+    return points
+
+
+def _is_count(key: Any) -> bool:
+    """Whether ``key`` is a number of steps as JSON spells it."""
+    return isinstance(key, str) and re.fullmatch("0|[1-9][0-9]{0,18}", key) is not None
 
 
 def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles: Mapping[str, str]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -15,10 +14,7 @@ from signopt._hyperparameters import Schedule
 from signopt._traced import Traced
 from signopt._traced_polyline import traced_polyline
 
-__all__ = ["Cosine", "factor_at", "piecewise_linear", "revived", "saved"]
-
-_CALLABLE = "callable"
-_COSINE = "cosine"
+__all__ = ["Cosine", "factor_at", "piecewise_linear"]
 
 
 def piecewise_linear(points: Mapping[int, float], step: int) -> float:
@@ -140,47 +136,11 @@ def factor_at(schedule: Schedule, step: int) -> float:
 
 
 def _traced_factor(schedule: Mapping[int, float] | Callable[[int], float], step: Traced) -> Any:
+    if isinstance(schedule, Cosine):
+        raise TypeError(
+            "the factor of a Cosine is computed exactly, outside of traced code; pass lr times schedule(step) as lr"
+        )
     if callable(schedule):
         return hyperparameters.learning_rate(schedule(step.array), "schedule(step)")
     keys = sorted({0, *schedule})
     return traced_polyline(keys, [float(schedule.get(key, 0.0)) for key in keys], step)
-
-
-def saved(schedule: Schedule) -> Any:
-    """``schedule`` as JSON can hold it. A function's code cannot be saved: it becomes the word ``"callable"``."""
-    if isinstance(schedule, Cosine):
-        return {_COSINE: asdict(schedule)}
-    if callable(schedule):
-        return _CALLABLE
-    return None if schedule is None else dict(schedule)
-
-
-def revived(value: Any, current: Schedule) -> Any:
-    """What :func:`saved` returned, perhaps through JSON, as a schedule, not yet checked if it is a mapping of points.
-
-    ``current`` is the schedule of the optimizer that loads: it serves where the saved one was a function.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a function that ``current`` is not, or a damaged schedule.
-    """
-    if isinstance(value, str) and value == _CALLABLE:
-        if not callable(current):
-            raise ValueError(
-                "the state was saved with a callable schedule, which is not stored; pass it to the constructor first"
-            )
-        return current
-    if not isinstance(value, Mapping):
-        return value
-    if set(value) == {_COSINE}:
-        return Cosine(**value[_COSINE])
-    points = {int(key) if _is_count(key) else key: factor for key, factor in value.items()}
-    if len(points) != len(value):
-        raise ValueError(f"the saved schedule names a micro-step twice: {dict(value)!r}")
-    return points
-
-
-def _is_count(key: Any) -> bool:
-    """Whether ``key`` is a number of steps as JSON spells it."""
-    return isinstance(key, str) and re.fullmatch("0|[1-9][0-9]{0,18}", key) is not None
