@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat
 import numpy as np
 
-from signopt._namespace import Array, device_of, namespace_of
+from signopt._host import from_host, to_host
+from signopt._namespace import Array
 from signopt._whole_file import replace_file
-from signopt.backends._interop import numpy_view
 
 if TYPE_CHECKING:
     from signopt.optimizer import Optimizer
@@ -42,7 +41,7 @@ def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
     state = optimizer.state_dict()
     momentum = state.pop("momentum")
     data = safetensors.numpy.save(
-        {_PREFIX + name: _to_numpy(array) for name, array in momentum.items()},
+        {_PREFIX + name: to_host(array) for name, array in momentum.items()},
         metadata={_HEADER: json.dumps(state)},
     )
     replace_file(os.fsdecode(path), data)
@@ -101,27 +100,13 @@ def _header(data: bytes) -> dict[str, Any]:
     return state
 
 
-def _to_numpy(array: Array) -> np.ndarray[Any, Any]:
-    """A copy in the memory of the host, or the array itself if it is there."""
-    if array_api_compat.is_torch_array(array):
-        host = numpy_view(array.cpu())
-    else:
-        host = array.get() if array_api_compat.is_cupy_array(array) else np.asarray(array)
-    return np.ascontiguousarray(host).reshape(host.shape)
-
-
 def _to_array(tensor: Mapping[str, Any], like: Array) -> Array:
     """A tensor of a file as an array of the library of ``like``, on its device."""
     if tensor["dtype"] not in _DTYPES:
         raise ValueError(f"it holds a momentum of type {tensor['dtype']}; momenta are {', '.join(_DTYPES)}")
-    xp, device = namespace_of(like), device_of(like)
-    if tensor["dtype"] == "BF16" and array_api_compat.is_torch_array(like):
-        bits = np.frombuffer(bytearray(tensor["data"]), np.int16).reshape(tensor["shape"])
-        return xp.asarray(bits, device=device).view(xp.bfloat16)
     if tensor["dtype"] == "BF16":
         import ml_dtypes  # noqa: F401 - gives NumPy the name bfloat16
-    array = np.frombuffer(bytearray(tensor["data"]), _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-    return xp.asarray(array, device=device)
+    return from_host(np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"]), like)
 
 
 def _safetensors() -> Any:
