@@ -40,7 +40,7 @@ def from_optax(optimizer: Optimizer, opt_state: Any, *, names: Sequence[str] | N
 
     Examples
     --------
-    >>> import jax.numpy as jnp, numpy as np, optax, signopt
+    >>> import jax.numpy as jnp, numpy as np, optax, signopt.states
     >>> theirs = optax.lion(0.25)
     >>> params = {"dense": {"kernel": jnp.ones(2)}}
     >>> _, opt_state = theirs.update({"dense": {"kernel": jnp.array([1.0, -1.0])}}, theirs.init(params), params)
@@ -76,7 +76,7 @@ def to_optax(optimizer: Optimizer, opt_state: Any, *, names: Sequence[str] | Non
 
     Examples
     --------
-    >>> import jax.numpy as jnp, numpy as np, optax, signopt
+    >>> import jax.numpy as jnp, numpy as np, optax, signopt.states
     >>> ours = signopt.Lion({"w": np.ones(2, np.float32)}, lr=0.25)
     >>> ours.step({"w": np.array([1.0, -1.0], np.float32)})
     >>> opt_state = signopt.states.to_optax(ours, optax.lion(0.25, weight_decay=0.0).init({"w": jnp.ones(2)}))

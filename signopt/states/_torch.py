@@ -66,7 +66,7 @@ def from_torch(
 
     Examples
     --------
-    >>> import torch, lion_pytorch, signopt
+    >>> import torch, lion_pytorch, signopt.states
     >>> weight = torch.ones(2, requires_grad=True)
     >>> theirs = lion_pytorch.Lion([weight], lr=0.25)
     >>> weight.grad = torch.tensor([1.0, -1.0])
@@ -111,7 +111,7 @@ def to_torch(
 
     Examples
     --------
-    >>> import torch, lion_pytorch, signopt
+    >>> import torch, lion_pytorch, signopt.states
     >>> ours = signopt.Lion([torch.ones(2)], lr=0.5)
     >>> ours.step([torch.tensor([1.0, -1.0])])
     >>> theirs = lion_pytorch.Lion(list(ours.params.values()))
