@@ -1,5 +1,7 @@
 """``signopt demo`` shows what it promises, and fails if anything comes out otherwise."""
 
+from pathlib import Path
+
 import pytest
 
 from signopt.cli import FAILED, PASSED, main
@@ -46,3 +48,14 @@ def test_a_surprise_is_said_and_the_exit_code_tells(label, update, surprise, cap
 def test_the_bugs_that_it_names_are_known():
     known = {mutant.id for mutant in MUTANTS["lion"]}
     assert {port.bug for port in DEMO_PORTS if port.bug} <= known
+
+
+def test_the_readme_shows_what_it_prints(capsys, monkeypatch):
+    monkeypatch.setattr(demo, "OWN", [])
+    main(["demo"])
+    printed = capsys.readouterr().out
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    shown = readme.partition("<!-- the demo's output")[2].partition("```text\n")[2].partition("```")[0]
+    assert shown.count("✗ fail") == 3
+    for line in shown.splitlines():
+        assert line in printed
