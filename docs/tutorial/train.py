@@ -2,7 +2,7 @@
 
     python docs/tutorial/train.py [--steps 400] [--picture docs/_static/tutorial.svg]
 
-The text is the language reference that every Python ships (``pydoc_data.topics``); its last tenth is kept for validation.
+The text is the language reference that every Python ships (``pydoc_data.topics``); its last tenth is kept to validate.
 The model and its gradients are torch's, on the CPU; the optimizers update its parameters in place.
 """
 
