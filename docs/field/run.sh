@@ -17,5 +17,5 @@ done
 
 export PATH="$folder/bin:$PATH" TORCH_EXTENSIONS_DIR="$folder/extensions"
 unset PYTHONPATH
-python -m signopt.conformance.field run --out docs/field/reports --past "$folder/past"
-python -m signopt.conformance.field page --reports docs/field/reports --docs docs
+python -m docs.field run --out docs/field/reports --past "$folder/past"
+python -m docs.field page --reports docs/field/reports --docs docs

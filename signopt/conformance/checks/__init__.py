@@ -35,4 +35,7 @@ ORDER = (
     "subnormal", "nonfinite", "storage", "sizes", "tensors", "inputs", "state", "changes", "meta", "tiger", "defaults",
     "strict",
 )  # fmt: skip
-"""The groups from simple to composed: within a profile, checks run and are reported in this order."""
+"""The groups from simple to composed: within a profile, checks run and are reported in this order.
+
+The checks of "core" that come before "decay" give no weight decay: a wrong decay first fails a check that says so.
+"""

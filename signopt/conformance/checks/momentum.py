@@ -10,7 +10,7 @@ from signopt.conformance.session import Session
 @check("momentum/written", profile="core", essential=True)
 def written(s: Session) -> None:
     """The momentum is written with its own coefficient, and the next direction reads it."""
-    run = s.start(sized(s, 64), s.hyper(weight_decay=0.25))
+    run = s.start(sized(s, 64), s.hyper())
     run.step(s.array(sized(s, 64)))
     for _ in range(3):
         run.step(run.near_zero(graded(s, 64)))

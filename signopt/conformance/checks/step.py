@@ -12,15 +12,15 @@ from signopt.conformance.session import Session
 @check("step/exact", profile="core", essential=True)
 def exact(s: Session) -> None:
     """Where every order of evaluation is exact, one step gives exactly the result, and zero where c cancels."""
-    for weight_decay in (0.0, 0.25):
+    for lr in (0.125, 0.25):
         p, g, m = exact_class(s, 40)
-        s.start(p, s.hyper(lr=0.125, betas=(0.5, 0.75), weight_decay=weight_decay), m).step(s.array(g))
+        s.start(p, s.hyper(lr=lr, betas=(0.5, 0.75)), m).step(s.array(g))
 
 
 @check("step/near-zero", profile="core", essential=True)
 def near_zero(s: Session) -> None:
     """The direction is the sign of c = β1·m + (1−β1)·g, also where c is a few ulp of its terms away from zero."""
-    run = s.start(sized(s, 96), s.hyper(weight_decay=0.5), sized(s, 96))
+    run = s.start(sized(s, 96), s.hyper(), sized(s, 96))
     run.step(run.near_zero(graded(s, 96)))
 
 
@@ -37,7 +37,7 @@ def cancelling(s: Session) -> None:
 def from_zero(s: Session) -> None:
     """From a momentum of zero the first step follows the gradient and moves by the rate, whatever its size."""
     for scale in (1.0, 2.0**-10, 2.0**8):
-        run = s.start(sized(s, 48), s.hyper(weight_decay=0.1))
+        run = s.start(sized(s, 48), s.hyper())
         run.step(s.array(sized(s, 48) * scale))
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docs.field.findings import load
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.discovery import discover
-from signopt.conformance.field.findings import load
 
 __all__ = ["Row", "rows", "run_row"]
 
@@ -78,7 +78,7 @@ def run_row(row: Row, out: Path, profile: str, seconds: float) -> Mapping[str, A
 
 
 def _child(row: Row, profile: str, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", "-m", "signopt.conformance.field", "one"]
+    command = [sys.executable, "-W", "ignore", "-m", "docs.field", "one"]
     command += ["--name", row.candidate.name, "--rule", row.candidate.rule, "--profile", profile]
     process = subprocess.Popen(
         command,
@@ -87,6 +87,7 @@ def _child(row: Row, profile: str, seconds: float) -> dict[str, Any]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        cwd=Path(__file__).parents[2],
     )
     try:
         answer, errors = process.communicate(timeout=seconds)

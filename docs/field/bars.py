@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.field.page import VERDICTS, verdict
+from docs.field.page import VERDICTS, verdict
 
 __all__ = ["draw"]
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from docs.field.findings import Finding, explain, load
+from docs.field.runs import rows, run_row
 from signopt.conformance.adapters.discovery import discover
-from signopt.conformance.field.findings import Finding, explain, load
-from signopt.conformance.field.matrix import rows, run_row
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m signopt.conformance.field", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m docs.field", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="check every port that is installed; exit 1 where a finding is missing"))
     _add_one(commands.add_parser("one", help="check one port in this process; the report is the last line"))
@@ -103,8 +103,8 @@ def _add_page(parser: argparse.ArgumentParser) -> None:
 
 
 def _page(options: argparse.Namespace) -> int:
-    from signopt.conformance.field.page import write_page
-    from signopt.conformance.field.picture import draw
+    from docs.field.bars import draw
+    from docs.field.page import write_page
 
     results = [json.loads(path.read_text()) for path in sorted(options.reports.glob("*.json"))]
     write_page(results, options.docs / "field" / "compatibility.md")

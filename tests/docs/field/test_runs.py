@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from docs.field import __main__, runs
+from docs.field.findings import Finding, explain, load
+from docs.field.page import compose, verdict
+from docs.field.runs import Row, rows, run_row
 from signopt.conformance.adapters.candidate import Candidate
-from signopt.conformance.field import __main__, matrix
-from signopt.conformance.field.findings import Finding, explain, load
-from signopt.conformance.field.matrix import Row, rows, run_row
-from signopt.conformance.field.page import compose, verdict
 
-DOCS = Path(__file__).parents[2] / "docs" / "field"
+DOCS = Path(__file__).parents[3] / "docs" / "field"
 CASES = sorted((DOCS / "cases").glob("*.md"))
 
 
@@ -122,8 +122,8 @@ def test_a_row_of_the_past_has_a_name_and_a_path_of_its_own(tmp_path: Path, monk
     folder.mkdir()
     mine, other = candidate(distribution="my-dist", environment={"BACKEND": "x"}), candidate(name="other")
     told = replace(FINDING, ports=("lion/a/b, c",), versions=("0.9",))
-    monkeypatch.setattr(matrix, "discover", lambda: iter([mine, other]))
-    monkeypatch.setattr(matrix, "load", lambda: (told,))
+    monkeypatch.setattr(runs, "discover", lambda: iter([mine, other]))
+    monkeypatch.setattr(runs, "load", lambda: (told,))
     monkeypatch.setenv("PYTHONPATH", "before")
     (tmp_path / "my-dist-0.8").mkdir()
     present, _, past = rows(tmp_path)

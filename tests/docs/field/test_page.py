@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from signopt.conformance.field.findings import load
-from signopt.conformance.field.page import compose
+from docs.field.findings import load
+from docs.field.page import compose
 
-FIELD = Path(__file__).parents[2] / "docs" / "field"
+FIELD = Path(__file__).parents[3] / "docs" / "field"
 RESULTS = [json.loads(path.read_text("utf-8")) for path in sorted((FIELD / "reports").glob("*.json"))]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signopt.conformance.field.findings import Finding, explain, load
+from docs.field.findings import Finding, explain, load
 
 __all__ = ["VERDICTS", "compose", "verdict", "write_page"]
 
@@ -62,7 +62,7 @@ def _head(ran: Sequence[Result], present: int) -> str:
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     return f"""# Compatibility
 
-<!-- Written by `python -m signopt.conformance.field page`; edit the findings, not this file. -->
+<!-- Written by `python -m docs.field page`; edit the findings, not this file. -->
 
 {present} implementations that other people publish, each held to the rule that it names, and {len(ran) - present}
 releases of the past. Suite {suites}, profile {profiles}, run {when} on {machines}, without a GPU.

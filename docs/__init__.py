@@ -1,0 +1,1 @@
+"""The scripts of the documentation: what a page says is written or measured by them."""

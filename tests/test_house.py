@@ -1,0 +1,75 @@
+"""The house: no circles, arrows point down, and the oracle knows no rule of the library."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("house", ROOT / "docs" / "house.py")
+house = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(house)
+EDGES = house.imports()
+
+
+def test_no_circle_of_modules():
+    assert house.circles(EDGES) == []
+
+
+def test_no_circle_of_rooms():
+    assert house.circles(house.rooms(EDGES)) == []
+
+
+def test_arrows_point_down():
+    assert house.upward(EDGES) == []
+
+
+def test_the_oracle_knows_no_rule_of_the_library_and_nothing_of_ports():
+    own = "signopt.conformance.oracle"
+    oracle = {module: targets for module, targets in EDGES.items() if module.startswith(own)}
+    assert oracle
+    assert {target for targets in oracle.values() for target in targets if not target.startswith(own)} == set()
+
+
+def test_the_library_stands_without_the_suite():
+    library = {m: targets for m, targets in EDGES.items() if house.floor_of(m) <= house.floor_of("signopt")}
+    assert [m for m, targets in library.items() if any("conformance" in target for target in targets)] == []
+
+
+PLANTED = {
+    "a circle of modules": {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"})},
+    "a circle of two": {"a": frozenset({"b"}), "b": frozenset({"a"}), "c": frozenset({"a"})},
+}
+
+
+@pytest.mark.parametrize("edges", PLANTED.values(), ids=PLANTED)
+def test_a_planted_circle_is_found(edges):
+    (found,) = house.circles(edges)
+    assert len(found) == (3 if edges["b"] == {"c"} else 2)
+
+
+def test_a_planted_circle_of_rooms_is_found():
+    edges = {"s.x.a": {"s.y.b"}, "s.y.b": (), "s.y.c": {"s.x.d"}, "s.x.d": ()}
+    edges = {name: frozenset(targets) for name, targets in edges.items()}
+    assert house.circles(edges) == []
+    assert house.circles(house.rooms(edges)) == [["s.x", "s.y"]]
+
+
+def test_a_planted_arrow_up_is_found():
+    edges = {"signopt.rules.lion": frozenset({"signopt.backends.numpy"}), "signopt.backends.numpy": frozenset()}
+    assert house.upward(edges) == ["signopt.rules.lion -> signopt.backends.numpy"]
+
+
+def test_imports_are_read_from_every_form(tmp_path):
+    package = tmp_path / "signopt"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "sub" / "__init__.py").write_text("")
+    (package / "low.py").write_text("")
+    (package / "sub" / "high.py").write_text(
+        "from typing import TYPE_CHECKING\nfrom ..low import x\n"
+        "def f():\n    import signopt.sub\nif TYPE_CHECKING:\n    from signopt import other\n"
+    )
+    assert house.imports(tmp_path)["signopt.sub.high"] == {"signopt.low", "signopt.sub"}
