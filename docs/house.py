@@ -20,8 +20,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("signopt._*", "signopt.roles", "signopt.schedules"),
     ("signopt.rules", "signopt.rounding"),
     ("signopt.backends",),
-    ("signopt.optimizer",),
-    ("signopt.checkpoint", "signopt"),
+    ("signopt._host", "signopt._state", "signopt.optimizer", "signopt.groups", "signopt.torch"),
+    ("signopt.checkpoint", "signopt.states", "signopt"),
     ("signopt.conformance.oracle",),
     ("signopt.conformance.port", "signopt.conformance.errors", "signopt.conformance.report",
      "signopt.conformance.declarations", "signopt.conformance.deviations", "signopt.conformance.numpy_ports",
@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("signopt.conformance.isolation", "signopt.conformance.pytest_plugin"),
     ("signopt.commands", "signopt.cli", "signopt.__main__"),
 )  # fmt: skip
-"""From the ground up. ``signopt._*`` is every private module of the library's top folder."""
+"""From the ground up. ``signopt._*`` is every private module of the library's top folder that no other floor names."""
 
 Imports = Mapping[str, frozenset[str]]
 
@@ -118,13 +118,13 @@ def floor_of(module: str) -> int:
         If no floor names it; it says so.
     """
     parts = module.split(".")
-    if len(parts) == 2 and parts[1].startswith("_") and not parts[1].startswith("__"):
-        return 0
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
-        for floor, rooms in enumerate(FLOORS):
-            if name in rooms and (name not in ("signopt", "signopt.conformance") or name == module):
+        for floor, rooms_there in enumerate(FLOORS):
+            if name in rooms_there and (name not in ("signopt", "signopt.conformance") or name == module):
                 return floor
+    if len(parts) == 2 and parts[1].startswith("_"):
+        return 0
     raise LookupError(f"{module} has no floor: add it to FLOORS in docs/house.py")
 
 
