@@ -1,5 +1,5 @@
-"""The command ``signopt``: check ports, copy and generate vectors, run the known mutants, say what is
-installed.
+"""The command ``signopt``: check ports, explain the checks, copy and generate vectors, run the known mutants, say what
+is installed.
 
 Exit codes: 0 passed, 1 failed, 2 could not run.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from signopt._version import __version__
+from signopt.commands._exit_codes import COULD_NOT_RUN
 from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["main"]
 
-PASSED, FAILED, COULD_NOT_RUN = 0, 1, 2
-
+_PROFILES = ("core", "standard", "strict")
 _CHECK_HELP = """\
 what to check:
   (nothing)                 this library's backends and every installed port that it has an adapter for
@@ -25,7 +25,7 @@ what to check:
   NAME                      a published port as 'signopt info' lists it, for example lion-pytorch
   -- COMMAND [ARGUMENT...]  any program that speaks JSON lines on stdin and stdout
 
-exit codes: 0 passed, 1 failed, 2 could not run
+exit codes: 0 passed, 1 failed, 2 could not run: then nothing is said against the port
 """
 
 
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, command = _split(list(sys.argv[1:] if argv is None else argv))
     parser = _parser()
     options = parser.parse_args(arguments)
-    if command is not None and options.command != "check":
-        parser.error("only 'signopt check' takes a command after --")
+    if command is not None and options.command not in ("check", "smoke"):
+        parser.error("only 'signopt check' and 'signopt smoke' take a command after --")
     options.port_command = command
     try:
         module, function = options.run.split(":")
@@ -63,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"signopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
+    checks = commands.add_parser("checks", help="list the checks, or explain one")
+    checks.add_argument("id", nargs="?", metavar="ID", help="an id such as step/exact, or a group such as step")
+    checks.add_argument("--rule", choices=tuple(RULES), help="only those of this rule")
+    checks.add_argument("--profile", default="strict", choices=_PROFILES, help="only those that this profile contains")
+    checks.set_defaults(run="signopt.commands.checks:run")
     _add_vectors(commands)
     _add_mutants(commands)
     demo = commands.add_parser("demo", help="a minute's demonstration: right and wrong ports, and how to check yours")
@@ -81,18 +86,44 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("target", nargs="?", metavar="TARGET", help="what to check, see below")
+    check.add_argument("--torch", metavar="MODULE:CLASS", help="a torch optimizer without an adapter; with --rule")
+    check.add_argument("--optax", metavar="MODULE:FUNCTION", help="an optax transformation without one; with --rule")
     check.add_argument("--rule", choices=tuple(RULES), help="the rule that the port must implement")
-    check.add_argument("--profile", default="standard", choices=("core", "standard", "strict"))
+    check.add_argument("--profile", default="standard", choices=_PROFILES)
+    check.add_argument("--only", action="append", metavar="ID_OR_GROUP", help="of the profile only these checks")
+    check.add_argument("--dtype", action="append", metavar="NAME", help="of the declared dtypes only these")
     check.add_argument("--deviations", metavar="FILE", help="TOML file of known deviations")
+    check.add_argument("--write-deviations", metavar="FILE", help="write such a file of what fails now")
     check.add_argument("--json", metavar="FILE", help="write the report as JSON")
     check.add_argument("--junit", metavar="FILE", help="write the report as JUnit XML")
     check.add_argument("--html", metavar="FILE", help="write the report as one HTML file")
+    check.add_argument("--table", action="store_true", help="print every check with what it proves, not only groups")
     check.add_argument("--replay", metavar="FILE", help="record all traffic with a COMMAND")
-    check.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    check.add_argument("--seed", type=_seed, default=0, help="of every random choice (default 0)")
     check.add_argument(
-        "--timeout", type=_seconds, default=None, metavar="SECONDS", help="for one check, or one answer of a COMMAND"
+        "--timeout", type=_seconds, default=None, metavar="SECONDS", help="of the port's own time, for one answer (60)"
     )
     check.set_defaults(run="signopt.commands.check:run")
+
+
+def _add_smoke(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    smoke = commands.add_parser(
+        "smoke",
+        help="say in seconds what a new port gets wrong on the wire",
+        usage="signopt smoke [options] -- COMMAND [ARGUMENT...]",
+    )
+    smoke.add_argument("--rule", choices=tuple(RULES), help="the rule to ask for")
+    smoke.add_argument(
+        "--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="of the port's own time, for one answer (5)"
+    )
+    smoke.set_defaults(run="signopt.commands.smoke:run")
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return seed
 
 
 def _seconds(text: str) -> float:

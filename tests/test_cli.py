@@ -54,7 +54,73 @@ def test_a_program_is_checked_through_json_lines_with_a_replay(tmp_path, capsys)
 def test_a_hostile_program_gets_a_verdict(mode, capsys):
     code = main(["check", "--profile", "core", "--timeout", "2", *process(mode)])
     assert code == (2 if mode == "junk-first" else 1)
-    assert not capsys.readouterr().out.split("\n\n")[-1].startswith("pass")
+    assert capsys.readouterr().out.startswith("undecided" if mode == "junk-first" else "fail")
+
+
+@pytest.mark.parametrize("mode", ["hang-step", "no-flush", "missing-step"])
+def test_a_program_that_did_not_run_is_not_accused(mode, tmp_path, capsys):
+    path = tmp_path / "report.json"
+    limits = ["--timeout", "1"]
+    code = main(["check", "--profile", "core", "--only", "step/exact", "--json", str(path), *limits, *process(mode)])
+    report = json.loads(path.read_text())
+    assert (code, report["verdict"], report["counts"]["failed"]) == (2, "undecided", 0)
+    assert capsys.readouterr().out.startswith("undecided: ")
+
+
+def test_a_program_that_crashes_after_bye_fails(capsys):
+    assert main(["check", "--profile", "core", "--only", "step", *process("crash-exit")]) == 1
+    assert "after its last answer it was ended by SIGSEGV" in capsys.readouterr().out
+
+
+def test_rules_of_a_program_are_those_that_are_known(capsys):
+    assert main(["check", "--profile", "core", "--only", "step/exact", *process("many-rules")]) == 0
+    out = capsys.readouterr().out
+    assert "'rules' has 100000 entries that are no known rule" in " ".join(out.split())
+    assert len(out) < 3000
+
+
+def test_only_and_dtype_select(tmp_path):
+    path = tmp_path / "report.json"
+    options = ["--only", "step/exact", "--only", "zero", "--dtype", "float64", "--json", str(path)]
+    assert main(["check", "hostile_ports:Right", *options]) == 0
+    report = json.loads(path.read_text())
+    assert {check["dtype"] for check in report["checks"]} == {"float64"}
+    assert {check["id"] for check in report["checks"]} >= {"step/exact"}
+    assert {check["group"] for check in report["checks"]} == {"step", "zero"}
+    assert report["selection"] == {"only": ["step/exact", "zero"], "dtypes": ["float64"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "step/exakt"], "no check or group is called step/exakt"),
+        (["--dtype", "float16"], "no check in float16: the port declares float32, float64"),
+    ],
+)
+def test_what_selects_nothing_says_so(options, message, capsys):
+    assert main(["check", "hostile_ports:Right", *options]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+
+
+def test_the_checks_are_listed_and_explained(capsys):
+    assert main(["checks", "--rule", "lion", "--profile", "core"]) == 0
+    listed = capsys.readouterr().out
+    assert "step/exact  (core, every rule, essential)" in listed
+    assert "schedule" not in listed
+    assert main(["checks", "step/exact"]) == 0
+    assert "def exact(s: Session)" in capsys.readouterr().out
+    assert main(["checks", "no/such"]) == 2
+    assert "no check or group is called 'no/such'" in capsys.readouterr().err
+
+
+def test_deviations_can_be_written_and_then_hold(tmp_path, capsys):
+    path = tmp_path / "known.toml"
+    target = ["check", "hostile_ports:RaisesAtStepSeven", "--only", "momentum", "--only", "state"]
+    assert main([*target, "--write-deviations", str(path)]) == 1
+    assert "step() raised RuntimeError: seven is too many" in path.read_text()
+    assert main([*target, "--deviations", str(path)]) == 0
+    assert "deviating as stated" in capsys.readouterr().out
 
 
 COULD_NOT_RUN = {
@@ -79,7 +145,14 @@ def test_what_cannot_run_says_why_and_returns_two(case, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["check", "--profile", "lax"], ["check", "--rule", "adam"], ["check", "--timeout", "0"], ["info", "--", "x"], []],
+    [
+        ["check", "--profile", "lax"],
+        ["check", "--rule", "adam"],
+        ["check", "--timeout", "0"],
+        ["check", "--seed", "-1"],
+        ["info", "--", "x"],
+        [],
+    ],
 )
 def test_wrong_usage_exits_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as end:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from signopt.cli import FAILED, PASSED, main
+from signopt.cli import main
 from signopt.commands import demo
+from signopt.commands._exit_codes import FAILED, PASSED
 from signopt.commands.demo_ports import DEMO_PORTS, CoupledDecay, DemoLion
 from signopt.conformance.mutants import MUTANTS
 

@@ -6,58 +6,64 @@ import argparse
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rich.status import Status
 
-from signopt.cli import COULD_NOT_RUN, FAILED, PASSED
+from signopt.commands._exit_codes import of_verdict
 from signopt.commands.console import make_console, reporter
 from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.adapters.process import ProcessPort
-from signopt.conformance.deviations import Deviation, load, stated
-from signopt.conformance.isolation.run import DEFAULT_LIMITS, check_isolated
+from signopt.conformance.deviations import as_toml, load, stated
+from signopt.conformance.isolation.run import check_isolated
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import PortFailure
+from signopt.conformance.protocol.errors import PortError, PortFailure
+from signopt.conformance.protocol.wire import brief
 from signopt.conformance.report import Report
 from signopt.conformance.reporting.html import as_html
 from signopt.conformance.reporting.machine import as_json, as_junit
-from signopt.conformance.reporting.matrix import summary
+from signopt.conformance.reporting.matrix import summary, verdict
 from signopt.conformance.reporting.terminal import show
 from signopt.conformance.suite import apply_deviations, check
 
 __all__ = ["run"]
 
+_KINDS = ("target", "torch", "optax", "port_command")
+
 
 def run(options: argparse.Namespace) -> int:
-    """Check what the options name; print the table, write the files, return the exit code."""
-    if options.target is not None and options.port_command is not None:
-        raise ValueError("give a TARGET or a command after --, not both")
+    """Check what the options name; print the report, write the files, return the exit code."""
+    given = [kind for kind in _KINDS if getattr(options, kind) is not None]
+    if len(given) > 1:
+        raise ValueError("give a TARGET, --torch, --optax or a command after --, not both")
     if options.port_command == []:
         raise ValueError("there is no command after --")
-    if options.deviations is not None and options.target is None and options.port_command is None:
-        raise ValueError("--deviations states what one port does: name it")
+    if not given and (options.deviations is not None or options.write_deviations is not None):
+        raise ValueError("deviations are what one port does differently: name it")
     deviations = [] if options.deviations is None else load(options.deviations)
     files = _files(options)
     reports = _reports(options)
     for report in reports:
-        _state(report, deviations)
-    show(reports, make_console())
+        apply_deviations(report, stated(deviations, report.rule))
+        if report.verdict == "pass":
+            report.diagnosis.clear()  # with what is stated nothing is left to explain
+    show(reports, make_console(), table=options.table)
     for path, render in files.items():
         path.write_text(render(reports), "utf-8")
-    return _exit_code(reports)
-
-
-def _state(report: Report, deviations: list[Deviation]) -> None:
-    """Mark what is stated; a report that passes with it has nothing left to diagnose."""
-    apply_deviations(report, stated(deviations, report.rule))
-    if report.verdict == "pass":
-        report.diagnosis.clear()
+    return of_verdict(verdict(reports))
 
 
 def _files(options: argparse.Namespace) -> Mapping[Path, Callable[[list[Report]], str]]:
     """The files asked for; each is opened once now, because a long run should not end in an error of writing."""
-    wanted = {options.json: as_json, options.junit: as_junit, options.html: as_html}
+    wanted: dict[str | None, Callable[[list[Report]], str]] = {
+        options.json: as_json,
+        options.junit: as_junit,
+        options.html: as_html,
+        options.write_deviations: lambda reports: as_toml(reports, date.today()),
+    }
     files = {Path(name): render for name, render in wanted.items() if name is not None}
     for path in files:
         with path.open("a"):
@@ -69,13 +75,22 @@ def _reports(options: argparse.Namespace) -> list[Report]:
     with make_console(stderr=True).status("starting") as status:
         if options.port_command is not None:
             return _check_command(options, status)
-        if options.target is not None:
-            return [_check_python(options, options.target, options.rule, {}, status)]
+        target = _target(options)
+        if target is not None:
+            return [_check_python(options, target, options.rule, {}, status)]
         return _check_everything(options, status)
 
 
+def _target(options: argparse.Namespace) -> str | None:
+    for kind in ("torch", "optax"):
+        if getattr(options, kind) is not None:
+            return f"{kind}={getattr(options, kind)}"
+    target: str | None = options.target
+    return target
+
+
 def _check_everything(options: argparse.Namespace, status: Status) -> list[Report]:
-    """Every candidate that is installed and meant to be the rule that it names; each is told as it is done."""
+    """Every candidate that is installed and meant to be the rule that it names; each is reported as it is done."""
     reports = []
     for each in candidates():
         if options.rule in (None, each.rule) and not each.variant and not _absent(each.missing()):
@@ -90,57 +105,68 @@ def _absent(missing: list[str]) -> list[str]:
     return [name for name in missing if "=" not in name]
 
 
+def _settings(options: argparse.Namespace, status: Status, port: str) -> dict[str, Any]:
+    """What :func:`check` is asked for, whatever the port."""
+    only, dtypes = options.only or None, options.dtype or None
+    return {"seed": options.seed, "only": only, "dtypes": dtypes, "progress": reporter(status, port)}
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    if options.timeout is None:
+        return Limits()
+    return replace(Limits(), message_seconds=options.timeout, total_seconds=max(3600.0, 60 * options.timeout))
+
+
 def _check_python(
     options: argparse.Namespace, target: str, rule: str | None, environment: Mapping[str, str], status: Status
 ) -> Report:
-    limits = DEFAULT_LIMITS
-    if options.timeout is not None:
-        limits = replace(limits, message_seconds=options.timeout)
     return check_isolated(
         target,
         options.profile,
         rule=rule,
-        seed=options.seed,
-        limits=limits,
+        limits=_limits(options),
         environment=environment,
-        progress=reporter(status, target),
+        **_settings(options, status, target),
     )
 
 
 def _check_command(options: argparse.Namespace, status: Status) -> list[Report]:
-    limits = Limits() if options.timeout is None else Limits(message_seconds=options.timeout)
     with contextlib.ExitStack() as stack:
         replay: BinaryIO | None = None
         if options.replay is not None:
             replay = stack.enter_context(Path(options.replay).open("wb"))
-        rules = [options.rule] if options.rule else _rules(options.port_command, limits)
-        return [_check_process(options, rule, limits, replay, status) for rule in rules]
+        try:
+            rules, notes = ([options.rule], []) if options.rule else _rules(options.port_command, _limits(options))
+        except PortFailure as failure:
+            name = Path(options.port_command[0]).name
+            return [Report(name, "", options.profile, options.seed, obstacles=[f"could not run: {failure}"])]
+        reports = [_check_process(options, rule, replay, status) for rule in rules]
+        reports[0].notes.extend(notes)
+        return reports
 
 
-def _rules(command: list[str], limits: Limits) -> list[str | None]:
-    """The rules that a program knows, from its handshake; [None] where it does not say."""
-    with ProcessPort(command, limits=limits) as port, contextlib.suppress(PortFailure, RuntimeError):
+def _rules(command: list[str], limits: Limits) -> tuple[list[str | None], list[str]]:
+    """The rules that a program knows, from its handshake, and what is odd about them; [None] if it does not say."""
+    with ProcessPort(command, limits=limits) as port, contextlib.suppress(PortError, NotImplementedError):
         rules = port.describe().get("rules")
-        if isinstance(rules, list) and rules and all(isinstance(rule, str) for rule in rules):
-            return list(rules)
-    return [None]
+        if rules is None:
+            return [None], []
+        if not isinstance(rules, list) or not rules:
+            return [None], [f"describe: 'rules' is a list of names, got {brief(rules)}"]
+        known = [rule for rule in RULES if rule in rules]
+        odd = len(rules) - len(known)
+        notes = [f"describe: 'rules' has {odd} entries that are no known rule, or twice: {brief(rules)}"] if odd else []
+        return [*known] or [None], notes
+    return [None], []
 
 
-def _check_process(
-    options: argparse.Namespace, rule: str | None, limits: Limits, replay: BinaryIO | None, status: Status
-) -> Report:
-    with ProcessPort(options.port_command, rule=rule, limits=limits, replay=replay) as port:
-        name = Path(options.port_command[0]).name
-        report = check(port, options.profile, seed=options.seed, progress=reporter(status, name))
-    report.errors.extend(f"protocol: {complaint}" for complaint in dict.fromkeys(port.complaints))
-    if not report.checks:
-        report.port, report.rule = name, report.rule or rule or ""
+def _check_process(options: argparse.Namespace, rule: str | None, replay: BinaryIO | None, status: Status) -> Report:
+    name = Path(options.port_command[0]).name
+    with ProcessPort(options.port_command, rule=rule, limits=_limits(options), replay=replay) as port:
+        report = check(port, options.profile, rule=rule, **_settings(options, status, name))
+        ending = port.close()
+    report.errors.extend([f"protocol: {ending.fault}"] if ending.fault else [])
+    report.notes.extend([f"protocol: {ending.remark}"] if ending.remark else [])
+    if not report.rule:
+        report.port, report.rule = name, rule or ""
     return report
-
-
-def _exit_code(reports: list[Report]) -> int:
-    if any(report.checks and report.verdict == "fail" for report in reports):
-        return FAILED
-    if not reports or any(not report.checks for report in reports):
-        return COULD_NOT_RUN
-    return PASSED

@@ -1,13 +1,15 @@
-"""The terminal: where tables go, and where progress goes."""
+"""The terminal: where reports go, and where progress goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from signopt.conformance.report import CheckResult
+from signopt.conformance.reporting.matrix import readable
 
 __all__ = ["make_console", "reporter"]
 
@@ -17,13 +19,10 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, emoji=False, highlight=False)
 
 
-def reporter(status: Status, port: str) -> Callable[[CheckResult], None]:
-    """Shows on ``status`` which check of ``port`` has just ended."""
-    done = 0
+def reporter(status: Status, port: str) -> Callable[[CheckResult, int, int], None]:
+    """Shows on ``status`` how many checks of ``port`` are done, of how many, and which was the last."""
 
-    def report(result: CheckResult) -> None:
-        nonlocal done
-        done += 1
-        status.update(f"{port}: {done} checks, last {result.id} {result.dtype}".replace("[", "\\["))
+    def report(result: CheckResult, done: int, planned: int) -> None:
+        status.update(escape(readable(f"{port}: {done} of {planned}, {result.id} {result.dtype}")))
 
     return report

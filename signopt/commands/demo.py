@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from signopt.cli import FAILED, PASSED
+from signopt.commands._exit_codes import FAILED, PASSED
 from signopt.commands.console import make_console
 from signopt.commands.demo_ports import DEMO_PORTS, DemoLion
 from signopt.conformance import check
@@ -64,7 +64,7 @@ def _try(port: type[DemoLion], console: Console) -> Iterator[str]:
         elif not any(f"/{port.bug}]" in named for named in report.diagnosis):
             yield f"the bug of {port.label} was not named"
     elif report.verdict != "pass":
-        yield f"{port.label} was accused: {report.failures[0].message if report.failures else report.errors}"
+        yield f"{port.label} was accused: {report.failures[0].message if report.failures else report.obstacles}"
 
 
 def _own(rule: str, console: Console) -> list[str]:
@@ -78,6 +78,9 @@ def _own(rule: str, console: Console) -> list[str]:
 
 def _framework(candidate: Candidate, console: Console) -> None:
     report = check_isolated(candidate.name, "core", rule=candidate.rule)
+    if report.verdict == "undecided":
+        console.print(f"  ? did not run  {escape(candidate.name)}: signopt check {escape(candidate.name)} says why")
+        return
     _line(console, report.verdict == "pass", f"{candidate.name} {candidate.version()}", report)
     if report.verdict != "pass":
         console.print(f"    signopt check {escape(candidate.name)} says why", soft_wrap=True)

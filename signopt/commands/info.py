@@ -8,7 +8,7 @@ import platform
 from rich.table import Table
 
 from signopt._version import __version__
-from signopt.cli import PASSED
+from signopt.commands._exit_codes import PASSED
 from signopt.commands.console import make_console
 from signopt.conformance.adapters.candidate import Candidate, version_of
 from signopt.conformance.adapters.discovery import candidates

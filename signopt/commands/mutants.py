@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from signopt.cli import FAILED, PASSED
+from signopt.commands._exit_codes import FAILED, PASSED
 from signopt.conformance.evidence.grid import matrix_picture
 from signopt.conformance.evidence.kill_matrix import Matrix, Row, kill_matrix
 from signopt.conformance.oracle.rules import RULES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from signopt.cli import PASSED
+from signopt.commands._exit_codes import PASSED
 from signopt.conformance.vectors import store
 
 __all__ = ["copy", "generate"]

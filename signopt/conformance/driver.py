@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from signopt.conformance.isolation.values import type_name
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.protocol.errors import PortFailure, PortHung
+from signopt.conformance.protocol.errors import PortFailure, PortHung, lacking
 from signopt.conformance.watchdog import call_within
 
-__all__ = ["PATIENCE", "Driver", "PortRaisedError", "PortWrongError", "as_port", "made"]
+__all__ = [
+    "PATIENCE", "Driver", "PortNotRunError", "PortRaisedError", "PortWrongError", "as_port", "make_port", "quietly",
+]  # fmt: skip
 
-PATIENCE = 20.0
-"""Seconds that a port may take for one call; half as long after each call that took longer, and three such in all."""
+PATIENCE = 60.0
+"""Seconds of its own that a port may take for one call within this process; three times in all."""
 _MOST_HANGS = 3
 
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -27,11 +31,16 @@ class PortRaisedError(Exception):
 
     def __init__(self, method: str, cause: BaseException) -> None:
         self.method, self.cause = method, cause
-        super().__init__(f"{method}() raised {type(cause).__name__}: {str(cause)[:300]}")
+        name = getattr(cause, "type_name", type(cause).__name__)
+        super().__init__(f"{method}() raised {name}: {_text(cause)[:300]}")
 
 
 class PortWrongError(Exception):
     """The port returned something that is not what its interface says."""
+
+
+class PortNotRunError(Exception):
+    """The port could not be run here: too little time or memory, or something is missing. It accuses nobody."""
 
 
 def as_port(target: Any) -> Any:
@@ -39,93 +48,152 @@ def as_port(target: Any) -> Any:
     return target() if isinstance(target, type) or not hasattr(target, "describe") else target
 
 
-def made(target: Any) -> Any:
-    """The same within :data:`PATIENCE`: PortHung where making it takes longer."""
-    return call_within(PATIENCE, as_port, target)
+def make_port(target: Any) -> Any:
+    """The same within :data:`PATIENCE`.
+
+    Raises
+    ------
+    PortNotRunError
+        If the target takes longer, or raises.
+    """
+    try:
+        return _guarded("making the port", as_port, target, seconds=PATIENCE)
+    except PortRaisedError as error:
+        raise PortNotRunError(f"making the port: {type(error.cause).__name__}: {_text(error.cause)}") from error
 
 
 class Driver:
-    """A port behind guards. No exception of the port passes but as `PortRaisedError`."""
+    """A port behind guards. No exception of the port passes but as one of the three of this module."""
 
     def __init__(self, port: Any) -> None:
         self.port = port
         self._hangs = 0
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call(self, method: str, *args: Any) -> Any:
+        """Any method of the port: what it returned, unchecked.
+
+        Raises
+        ------
+        PortRaisedError
+            If it raised.
+        PortWrongError
+            If it has no such method, or its process broke down in a way that is its own fault.
+        PortNotRunError
+            If it did not return in time, or cannot run here.
+        """
         if self._hangs >= _MOST_HANGS:
-            raise PortWrongError(f"{method}() was not called: {_MOST_HANGS} calls before it never returned")
+            raise PortNotRunError(f"{method}() was not called: {_MOST_HANGS} calls before it never returned")
         try:
-            return guarded(method, getattr(self.port, method, None), *args, seconds=self._seconds())
-        except PortHung as error:
-            self._hangs += 1
-            raise PortWrongError(f"{method}() {error}") from None
+            return _guarded(method, self._method, method, *args, seconds=self._seconds())
+        except PortNotRunError as error:
+            self._hangs += isinstance(error.__cause__, PortHung)
+            raise
+
+    def _method(self, name: str, *args: Any) -> Any:
+        method = getattr(self.port, name, None)
+        if method is None:
+            raise PortWrongError(f"the port has no method {name}()")
+        return quietly(method, *args)
 
     def _seconds(self) -> float:
-        return math.inf if getattr(self.port, "keeps_time", False) else PATIENCE * 0.5**self._hangs
-
-    def call(self, method: str, *args: Any) -> Any:
-        """What a method that only the port's rule has returned, unchecked."""
-        return self._call(method, *args)
+        return math.inf if getattr(type(self.port), "keeps_time", False) else PATIENCE
 
     def describe(self) -> Any:
         """What the port returned, unchecked."""
-        return self._call("describe")
+        return self.call("describe")
 
     def init(self, params: Tensors, hyper: Mapping[str, Any], momentum: Tensors | None = None) -> None:
         """Start afresh on these arrays. NotImplementedError passes as itself where a momentum is given."""
         if momentum is None:
-            self._call("init", params, dict(hyper))
+            self.call("init", params, dict(hyper))
             return
         try:
-            self._call("init", params, dict(hyper), {name: array.copy() for name, array in momentum.items()})
+            self.call("init", params, dict(hyper), {name: array.copy() for name, array in momentum.items()})
         except PortRaisedError as error:
             if isinstance(error.cause, NotImplementedError):
                 raise NotImplementedError from error
             raise
 
+    def has(self, method: str) -> bool:
+        """Whether the port has a method."""
+        return bool(_guarded(method, lambda: callable(getattr(self.port, method, None)), seconds=self._seconds()))
+
     @property
     def configurable(self) -> bool:
         """Whether the port has ``configure(hyper)``."""
-        return callable(getattr(self.port, "configure", None))
+        return self.has("configure")
 
     def configure(self, hyper: Mapping[str, Any]) -> None:
         """Change the hyperparameters between steps."""
-        self._call("configure", dict(hyper))
+        self.call("configure", dict(hyper))
 
     def step(self, grads: Tensors) -> None:
         """One step on the arrays given, not on copies."""
-        self._call("step", grads)
+        self.call("step", grads)
 
     def params(self, like: Tensors) -> Tensors:
         """The parameters, with the names, shapes and dtypes of ``like``."""
-        return _checked("params", self._call("params"), like, same_dtype=True)
+        return _checked("params", self.call("params"), like, same_dtype=True)
 
     def momentum(self, like: Tensors) -> Tensors | None:
         """The momentum, or None where it is hidden; its dtype may be another floating one."""
-        returned = self._call("momentum")
+        returned = self.call("momentum")
         return None if returned is None else _checked("momentum", returned, like, same_dtype=False)
 
 
-def guarded(method: str, function: Callable[..., Any] | None, *args: Any, seconds: float) -> Any:
-    """Call foreign code with floating-point warnings off; PortHung where it takes longer than ``seconds``."""
-    if function is None:
-        raise PortWrongError(f"the port has no method {method}()")
+def quietly(function: Callable[..., Any], *args: Any) -> Any:
+    """Call foreign code with warnings and floating-point errors off."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return function(*args)
+
+
+def _guarded(method: str, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
+    """Call foreign code within ``seconds``, and sort what it raises."""
+    process = os.getpid()
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return call_within(seconds, function, *args)
-    except PortHung:
+        return call_within(seconds, function, *args)
+    except (PortWrongError, KeyboardInterrupt):
         raise
     except PortFailure as error:
-        raise PortWrongError(str(error)) from error
+        if error.accuses:
+            raise PortWrongError(str(error)) from error
+        advice = f"{method}() " if isinstance(error, PortHung) else ""
+        raise PortNotRunError(f"{advice}{error}") from error
     # A port is foreign code: whatever it raises, even to leave the process, is a result of the check and not ours.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if lacking(error):
+            raise PortNotRunError(f"{method}() raised {type(error).__name__}: {_text(error)}") from error
         raise PortRaisedError(method, error) from error
+    finally:
+        if os.getpid() != process:
+            os._exit(0)  # the port has forked, and this is the copy: the check goes on in the original
+
+
+def _text(error: BaseException) -> str:
+    # str() of a port's exception is foreign code.
+    try:
+        return str(error)
+    except Exception:
+        return "no message"
 
 
 def _checked(method: str, returned: Any, like: Tensors, *, same_dtype: bool) -> Tensors:
+    """What was returned as arrays of our own; reading it is foreign code too."""
+    try:
+        return _arrays(method, returned, like, same_dtype)
+    except PortWrongError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {_text(error)}"
+        if lacking(error):
+            raise PortNotRunError(f"reading what {method}() returned raised {said}") from error
+        raise PortWrongError(f"{method}() returned what cannot be read: {said}") from error
+
+
+def _arrays(method: str, returned: Any, like: Tensors, same_dtype: bool) -> Tensors:
     if not isinstance(returned, Mapping):
-        raise PortWrongError(f"{method}() returned {type(returned).__name__}, not a mapping of names to arrays")
+        raise PortWrongError(f"{method}() returned {type_name(returned)}, not a mapping of names to arrays")
     missing, extra = [n for n in like if n not in returned], [str(n) for n in returned if n not in like]
     if missing or extra:
         raise PortWrongError(f"{method}() has wrong names: missing {missing[:5]}, unknown {extra[:5]}")
@@ -134,7 +202,7 @@ def _checked(method: str, returned: Any, like: Tensors, *, same_dtype: bool) -> 
 
 def _array(where: str, value: Any, like: np.ndarray[Any, Any], same_dtype: bool) -> np.ndarray[Any, Any]:
     if not isinstance(value, (np.ndarray, np.generic)):
-        raise PortWrongError(f"{where} is {type(value).__name__}, not a NumPy array")
+        raise PortWrongError(f"{where} is {type_name(value)}, not a NumPy array")
     if value.shape != like.shape:
         raise PortWrongError(f"{where} has shape {value.shape}, not {like.shape}")
     if value.dtype != like.dtype and (same_dtype or value.dtype.name not in FORMATS):

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from signopt.conformance import diagnosis
 from signopt.conformance.checks import Check
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, as_port
-from signopt.conformance.report import CheckResult
+from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.suite import run_check, select
 
-__all__ = ["CheckCall", "parametrize"]
+__all__ = ["CheckCall", "NotRunError", "parametrize"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,12 @@ class CheckCall:
 
     def __call__(self) -> CheckResult:
         driver = Driver(as_port(self.port))
-        result = run_check(self.check, driver, Declaration.of(driver.describe()), self.dtype, self.seed)
-        if result.status in ("failed", "not_run"):
-            raise AssertionError("\n".join([f"{result.id}[{result.dtype}]: {result.proves}", *_lines(result)]))
+        described = driver.describe()
+        result = run_check(self.check, driver, Declaration.of(described), self.dtype, self.seed)
+        if result.status == "failed":
+            raise AssertionError(_failed(result, described))
+        if result.status == "not_run":
+            raise NotRunError(f"{result.id}[{result.dtype}] did not run: {result.reason}")
         if result.status == "not_applicable":
             import pytest
 
@@ -36,13 +40,15 @@ class CheckCall:
         return result
 
 
-def _lines(result: CheckResult) -> list[str]:
-    shown = [
-        f"  {f.message}: {f.quantity} {f.tensor}{list(f.index)} at step {f.step}, {f.region}, c = {f.direction}\n"
-        f"    inputs {dict(f.inputs)}\n    allowed {f.allowed}\n    got {f.got}"
-        for f in result.failures
-    ]
-    return shown or [f"  did not run: {result.reason}"]
+class NotRunError(Exception):
+    """A check could not run: an error of the test, and no failure of the port."""
+
+
+def _failed(result: CheckResult, described: Mapping[str, Any]) -> str:
+    """What the check proves, the known bug that its failures look like, and the failures."""
+    report = Report(described["name"], described["rule"], result.id, declared=described, checks=[result])
+    report.explain(diagnosis.explain(report))
+    return "\n".join([f"{result.id}: {result.proves}", *report.diagnosis[:1], *map(str, result.failures)])
 
 
 def parametrize(

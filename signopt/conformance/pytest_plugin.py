@@ -1,12 +1,13 @@
 """The pytest plugin's tests: one item for each check and dtype of the port that ``--signopt-port`` names.
 
-They run in the test process, so that a debugger reaches the port. For a port that may hang or crash use
+They run in the test process, so that a debugger reaches the port. For a port that may hang, crash or deceive use
 ``signopt check``, which takes a process of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,19 +15,30 @@ import pytest
 from signopt.conformance.adapters.discovery import TargetError, resolve
 from signopt.conformance.declarations import Declaration, DeclarationError
 from signopt.conformance.deviations import load, stated
-from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, made
-from signopt.conformance.protocol.errors import PortHung
+from signopt.conformance.driver import Driver, PortNotRunError, PortRaisedError, PortWrongError, make_port
 from signopt.conformance.pytest_marks import CheckCall, parametrize
 
-__all__ = ["PortCheck", "port_items"]
+__all__ = ["PortCheck", "PortNode", "port_node"]
+
+_UNUSABLE = (
+    TargetError, DeclarationError, PortRaisedError, PortWrongError, PortNotRunError, OSError, ValueError,
+)  # fmt: skip
 
 
-class _Port(pytest.Collector):
-    """The port in the tree of tests."""
+class PortNode(pytest.Collector):
+    """The port in the tree of tests; its name is the target, and so the first part of its tests' ids."""
 
-    def collect(self) -> list[pytest.Item]:
-        """Nothing: :func:`port_items` makes the items."""
-        return []
+    def __init__(self, *, port: Any, profile: str, known: Mapping[str, str], **rest: Any) -> None:
+        super().__init__(**rest)
+        self._params = parametrize(port, profile, deviations=known).args[1]
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """An item for each check and dtype."""
+        for param in self._params:
+            item: pytest.Item = PortCheck.from_parent(self, name=param.id, call=param.values[0])
+            for mark in param.marks:
+                item.add_marker(mark)
+            yield item
 
 
 class PortCheck(pytest.Item):
@@ -48,11 +60,11 @@ class PortCheck(pytest.Item):
 
     def reportinfo(self) -> tuple[Any, None, str]:
         """What the headline of a failure says."""
-        return self.path, None, f"{self.parent.name if self.parent else ''} {self.name}"
+        return self.path, None, self.nodeid
 
 
-def port_items(session: pytest.Session, target: str, profile: str, deviations: str | None) -> Iterator[pytest.Item]:
-    """The items of one port.
+def port_node(session: pytest.Session, target: str, profile: str, deviations: str | None) -> PortNode:
+    """The port as a node below the session; modules in the current folder can be named, as under ``python -m pytest``.
 
     Raises
     ------
@@ -60,16 +72,16 @@ def port_items(session: pytest.Session, target: str, profile: str, deviations: s
         If the target cannot be had, does not describe itself, or the deviations are malformed or match no
         check.
     """
+    folder = str(session.config.invocation_params.dir)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
-        port = made(resolve(target, None))
+        port = make_port(resolve(target, None))
         declared = Declaration.of(Driver(port).describe())
         known = {} if deviations is None else stated(load(deviations), declared.rule)
-        params = parametrize(port, profile, deviations=known).args[1]
-    except (TargetError, DeclarationError, PortRaisedError, PortWrongError, PortHung, OSError, ValueError) as error:
+        node: PortNode = PortNode.from_parent(
+            session, name=target, nodeid=target, port=port, profile=profile, known=known
+        )
+    except _UNUSABLE as error:
         raise pytest.UsageError(f"--signopt-port={target}: {error}") from error
-    parent = _Port.from_parent(session, name=declared.name, nodeid=target)
-    for param in params:
-        item: pytest.Item = PortCheck.from_parent(parent, name=param.id, call=param.values[0])
-        for mark in param.marks:
-            item.add_marker(mark)
-        yield item
+    return node

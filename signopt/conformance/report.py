@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Failure:
     """One element, or one call, that is wrong: what went in, what was legal, what came.
 
     Numbers are hexadecimal floats of the value as binary64. ``inputs`` has p, g, m (two ends where the momentum is
-    hidden) and the hyperparameters; ``direction`` is the exact c.
+    hidden) and the hyperparameters; ``direction`` is the exact c; ``looks_like`` the known bug that explains it.
     """
 
     check: str
@@ -57,6 +57,48 @@ class Failure:
     region: str = ""
     allowed: str = ""
     got: str = ""
+    looks_like: str = ""
+
+    def __str__(self) -> str:
+        """The message, then a line for each thing that is known."""
+        known = [f"  {label}: {text}" for label, text in self.details()]
+        return "\n".join([f"{self.check}[{self.dtype}]: {self.message}", *known])
+
+    def details(self) -> list[tuple[str, str]]:
+        """What is known, by label, without what is empty."""
+        hyper = self.inputs.get("hyper") or {}
+        known = [
+            ("where", self._place()),
+            ("parameter p", _number(self.inputs.get("p"))),
+            ("gradient g", _number(self.inputs.get("g"))),
+            ("momentum m", _number(self.inputs.get("m"))),
+            ("hyperparameters", ", ".join(f"{key} = {value}" for key, value in hyper.items())),
+            ("exact c", self.direction),
+            ("region", self.region),
+            ("allowed", self.allowed),
+            ("got", _number(self.got)),
+            ("diagnosis", self.looks_like),
+        ]
+        return [(label, text) for label, text in known if text]
+
+    def _place(self) -> str:
+        if not self.tensor:
+            return ""
+        index = ", ".join(map(str, self.index))
+        what = f" ({self.quantity})" if self.quantity else ""
+        return f"{self.tensor}[{index}]{what}, step {self.step}"
+
+
+def _number(text: Any) -> str:
+    """A hexadecimal float with its decimal value beside it; of an interval, both ends."""
+    if isinstance(text, list | tuple):
+        return " … ".join(map(_number, text))
+    if not text:
+        return ""
+    try:
+        return f"{text} ({float.fromhex(text):.9g})"
+    except (ValueError, OverflowError):
+        return str(text)
 
 
 @dataclass
@@ -82,7 +124,12 @@ class CheckResult:
 
 @dataclass
 class Report:
-    """The whole run. ``errors`` are reasons why no verdict of "pass" is possible whatever the checks say."""
+    """The whole run.
+
+    ``errors`` are faults beside the checks, such as an unreadable reply to ``bye`` or a deviation that no longer shows:
+    with one the verdict is "fail". ``obstacles`` say what kept checks from running, and accuse nobody. ``notes`` change
+    no verdict. ``selection`` is what ``only`` and ``dtypes`` left of the profile, if they were given.
+    """
 
     port: str
     rule: str
@@ -92,6 +139,9 @@ class Report:
     declared: Mapping[str, Any] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    selection: Mapping[str, list[str]] = field(default_factory=dict)
     diagnosis: list[str] = field(default_factory=list)
     suite: str = SUITE
 
@@ -103,10 +153,21 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """ "pass" only if every check of the profile ran, or does not apply for a stated reason, and none failed."""
+        """ "pass", "fail" or "undecided".
+
+        "fail" where a check failed, or there is an error. "pass" only where every check ran, or does not apply for a
+        stated reason. Else "undecided": something did not run.
+        """
         counts = self.counts
-        bad = self.errors or counts["failed"] or counts["not_run"] or not counts["passed"]
-        return "fail" if bad else "pass"
+        if counts["failed"] or self.errors:
+            return "fail"
+        return "undecided" if self.obstacles or counts["not_run"] or not counts["passed"] else "pass"
+
+    def explain(self, diagnosis: Sequence[str]) -> None:
+        """Enter which known bugs explain the report, best first; each failure names the first."""
+        self.diagnosis.extend(diagnosis)
+        for result in self.checks if diagnosis else []:
+            result.failures[:] = [replace(each, looks_like=diagnosis[0]) for each in result.failures]
 
     @property
     def failures(self) -> list[Failure]:
@@ -126,6 +187,9 @@ class Report:
             "verdict": self.verdict,
             "counts": self.counts,
             "errors": list(self.errors),
+            "obstacles": list(self.obstacles),
+            "notes": list(self.notes),
+            "selection": {key: list(names) for key, names in self.selection.items()},
             "diagnosis": list(self.diagnosis),
             "declared": _plain(self.declared),
             "checks": [result.to_dict() for result in self.checks],

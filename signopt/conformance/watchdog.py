@@ -1,7 +1,7 @@
-"""A time limit for a call within this process: what a port hung in is interrupted, where Python can interrupt
-it.
+"""A time limit for a call within this process: what a port hung in is interrupted, if Python can interrupt it.
 
-The limit is an alarm signal, so it works in the main thread of a POSIX system and reaches Python code, sleeps
+Time is what the machine let this process have, see :mod:`~signopt.conformance.protocol.clock`. The limit is an alarm
+signal, so it works in the main thread of a POSIX system and reaches Python code, sleeps
 and waits, but not a loop inside compiled code. ``signopt check`` uses a child process, which can always be
 ended.
 """
@@ -9,6 +9,7 @@ ended.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -17,12 +18,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from signopt.conformance.protocol.clock import PortClock, thread_times
 from signopt.conformance.protocol.errors import PortHung
 
 __all__ = ["call_within"]
 
 Result = TypeVar("Result")
-_AGAIN_SECONDS = 1.0
+_AGAIN_SECONDS, _SOON_SECONDS = 1.0, 0.01
+_MOST_TIMES_THE_WALL = 20
 
 
 class _Alarm(BaseException):
@@ -41,7 +44,7 @@ def call_within(seconds: float, function: Callable[..., Result], *args: object) 
         with _alarm(seconds):
             return function(*args)
     except _Alarm:
-        raise PortHung(f"did not return within {seconds:g} s") from None
+        raise PortHung(f"did not return within {seconds:g} s; signopt check has a --timeout") from None
 
 
 @contextmanager
@@ -59,11 +62,15 @@ def _alarm(seconds: float) -> Iterator[None]:
     if 0 < before <= seconds:
         yield
         return
-    armed = True
+    armed, clock = True, PortClock(lambda: thread_times([os.getpid()]), own=True)
 
     def ring(number: int, frame: FrameType | None) -> None:
-        if armed:
+        if not armed:
+            return
+        left = seconds - clock.look()
+        if left <= 0 or clock.wall > seconds * _MOST_TIMES_THE_WALL:
             raise _Alarm
+        signal.setitimer(signal.ITIMER_REAL, max(left, _SOON_SECONDS), _AGAIN_SECONDS)
 
     handler = signal.signal(signal.SIGALRM, ring)
     try:

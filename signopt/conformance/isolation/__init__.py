@@ -1,9 +1,9 @@
-"""A Python port is checked in a child process: it may hang, crash or eat memory there, and still gets a
-verdict.
+"""A Python port is held by a child process: it may hang, crash or eat memory there, and still gets a verdict.
 
-The whole check runs in the child, so that the port is handed real arrays with their strides. Results come
-back one by one as JSON lines; a child that stops answering is killed, the check at which it stopped has
-failed, and another child goes on with the next one.
+The child holds the port and nothing else. The checks, the exact arithmetic and the counts stay with the suite, so that
+nothing a port does to its own process can make it pass: not a patched NumPy, not what it prints, not a forged answer,
+which is only another wrong number. Arrays travel as they lie in memory, with their strides, and changes in place travel
+back, so that a port is seen to do to them what it would do in this process.
 """
 
 from __future__ import annotations

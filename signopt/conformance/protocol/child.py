@@ -1,7 +1,7 @@
-"""A child process that is spoken to line by line, under limits, and that never outlives the conversation.
+"""A child process that answers one message at a time, under limits, and that never outlives the conversation.
 
-Nothing here trusts the child. Every read and write is bounded in time, every line and the child's memory in
-size, and closing kills the child, its process group and whatever it started elsewhere.
+Nothing here trusts the child. Every wait is bounded, every message and the child's memory are bounded in size, and
+closing kills the child, its process group and whatever it started elsewhere.
 """
 
 from __future__ import annotations
@@ -14,49 +14,74 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import processes
-from .errors import PortDied, PortTimeout, PortUnavailable, ProtocolViolation
+from .clock import PortClock, thread_times
+from .errors import PortDied, PortFailure, PortLacks, PortOverLimit, PortTimeout, PortUnavailable, text_is_lacking
+from .framing import Frames, Framing, Lines
+from .spawn import spawn
 from .wire import brief
 
-__all__ = ["Child", "Limits"]
+__all__ = ["ADVICE", "Child", "Ending", "Limits"]
+
+ADVICE = "a longer --timeout, compiling beforehand or a less busy machine may help"
+"""What to try after a time-out."""
 
 _CHUNK = 1 << 16
-_STDERR_KEPT = 1 << 14
+_LOG_KEPT = 1 << 14
 _POLL_SECONDS = 0.05
-_MEASURE_SECONDS = 0.2
+_LOOK_SECONDS = 0.25
+_MOST_TIMES_THE_WALL = 20
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one port may use.
+    """What one port may use. Seconds are those of :class:`~signopt.conformance.protocol.clock.PortClock`.
 
     Attributes
     ----------
     message_seconds:
-        Seconds from a request to its complete reply; half as many after each reply that took longer.
+        From a request to its complete reply, counted anew whenever a byte moves; on the wall at most twenty times this.
     total_seconds:
-        Seconds of waiting for replies, over the whole check.
+        Of waiting for replies, over the whole check.
     line_bytes:
         Length of one reply, and of everything that may lie unread after it.
     memory_bytes:
         Resident memory of the process and of those it started.
     exit_seconds:
-        Seconds between the end of the conversation and the end of the process.
+        Between the end of the conversation and the end of the process.
     restarts:
         How often a port that broke down is started again.
     """
 
-    message_seconds: float = 30.0
-    total_seconds: float = 300.0
+    message_seconds: float = 60.0
+    total_seconds: float = 3600.0
     line_bytes: int = 64 << 20
     memory_bytes: int = 8 << 30
-    exit_seconds: float = 2.0
+    exit_seconds: float = 5.0
     restarts: int = 2
 
 
+class Ending(NamedTuple):
+    """How a process ended after the conversation: what was wrong, and what is only remarkable; both may be empty."""
+
+    fault: str = ""
+    remark: str = ""
+
+
 class Child:
-    """One running process, one line out, one line in.
+    """One running process.
+
+    Parameters
+    ----------
+    command, limits
+        What to start, without a shell, and what it may use.
+    env : mapping, optional
+        The whole environment; by default that of this process.
+    private : bool
+        Whether to speak in frames over a pair of pipes of their own, whose numbers are two more arguments of the
+        command; its stdout is then a log like its stderr. Else in lines over stdin and stdout.
 
     Raises
     ------
@@ -64,37 +89,28 @@ class Child:
         If the command cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], limits: Limits, env: Mapping[str, str] | None = None, *, private: bool = False
+    ) -> None:
         self.limits = limits
-        self._unread = bytearray()
-        self._stderr = bytearray()
+        self.waited = 0.0
+        self._unread, self._log = bytearray(), bytearray()
+        self._framing: Framing = Frames(limits.line_bytes) if private else Lines(limits.line_bytes)
         self._mark = processes.new_mark()
         self._killed = False
-        self._next_measurement = time.monotonic() + _MEASURE_SECONDS
+        environment = {**(os.environ if env is None else env), processes.MARK: self._mark}
         try:
-            self._process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                bufsize=0,
-                env={**(os.environ if env is None else env), processes.MARK: self._mark},
-            )
+            self._process, self._pipes = spawn(command, environment, private=private)
         except (OSError, ValueError) as error:
             raise PortUnavailable(f"cannot start {brief(' '.join(command))}: {error}") from None
-        self._selector = self._watch()
+        self._selector = selectors.DefaultSelector()
+        for pipe in (self._pipes.replies, self._pipes.log):
+            self._selector.register(pipe, selectors.EVENT_READ)
+        self._clock = PortClock(lambda: thread_times(self._tree()))
+        self._begin()
 
-    def _watch(self) -> selectors.BaseSelector:
-        selector = selectors.DefaultSelector()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            assert stream is not None
-            os.set_blocking(stream.fileno(), False)
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        selector.register(self._process.stdout, selectors.EVENT_READ)
-        selector.register(self._process.stderr, selectors.EVENT_READ)
-        return selector
+    def _tree(self) -> set[int]:
+        return processes.descendants(self._process.pid)
 
     @property
     def alive(self) -> bool:
@@ -102,123 +118,170 @@ class Child:
         return self._process.poll() is None
 
     @property
-    def stderr(self) -> str:
+    def busy(self) -> bool:
+        """Whether it was computing at the last look."""
+        return self._clock.busy
+
+    @property
+    def unread(self) -> bytes:
+        """What has arrived and is no complete message yet."""
+        return bytes(self._unread)
+
+    @property
+    def log(self) -> str:
         """The last of what the process wrote to stderr."""
-        return self._stderr.decode("utf-8", "replace")
+        return self._log.decode("utf-8", "replace")
 
     def exchange(self, request: bytes, seconds: float | None = None) -> bytes:
-        """Send one line and return the one line that answers it, without its newline."""
+        """Send one message and return the one that answers it."""
         seconds = self.limits.message_seconds if seconds is None else seconds
-        self._send(request, time.monotonic() + seconds, seconds)
-        return self.receive(seconds)
+        self._begin()
+        try:
+            self._send(request, seconds)
+            return self._receive(seconds)
+        finally:
+            self.waited += self._clock.seconds
 
-    def receive(self, seconds: float) -> bytes:
-        """The next line, without its newline."""
-        deadline = time.monotonic() + seconds
-        searched = 0
-        while (end := self._unread.find(b"\n", searched)) < 0:
-            searched = len(self._unread)
-            self._wait(deadline, seconds)
-            if len(self._unread) > self.limits.line_bytes:
-                raise ProtocolViolation(f"a reply has more than {self.limits.line_bytes} bytes")
-        line = bytes(self._unread[:end])
-        del self._unread[: end + 1]
-        return line
+    def _begin(self) -> None:
+        """Let the clock start with the first look, a moment from now: most answers are there before."""
+        self._clock.seconds = self._clock.wall = 0.0
+        self._next_look, self._looked = time.monotonic() + _LOOK_SECONDS, False
 
-    def _send(self, request: bytes, deadline: float, seconds: float) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
+    def _receive(self, seconds: float) -> bytes:
+        while (message := self._framing.cut(self._unread)) is None:
+            self._wait(seconds)
+        return message
+
+    def _send(self, request: bytes, seconds: float) -> None:
         rest = memoryview(request)
-        self._selector.register(stdin, selectors.EVENT_WRITE)
+        self._selector.register(self._pipes.out, selectors.EVENT_WRITE)
         try:
             while rest:
-                if self._wait(deadline, seconds):
+                if self._wait(seconds):
                     with contextlib.suppress(BlockingIOError):
-                        rest = rest[os.write(stdin.fileno(), rest[:_CHUNK]) :]
+                        rest = rest[os.write(self._pipes.out, rest[:_CHUNK]) :]
+                        self._progressed()
         except BrokenPipeError:
-            raise PortDied(f"the port closed its stdin: {self._epitaph()}") from None
+            raise self._died("the port closed its stdin") from None
         finally:
-            self._selector.unregister(stdin)
+            self._selector.unregister(self._pipes.out)
 
-    def _wait(self, deadline: float, seconds: float) -> bool:
-        """Read what there is; True if stdin can be written. Raises once the deadline has passed."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise PortTimeout(f"no complete answer within {seconds:g} s")
-        writable = False
-        ready = self._selector.select(min(left, _POLL_SECONDS))
-        for key, _ in ready:
-            if key.fileobj is self._process.stdin:
-                writable = True
-            elif key.fileobj is self._process.stdout:
-                self._read_stdout()
-            else:
-                self._read_stderr()
-        self._check_memory()
-        return writable
+    def _wait(self, seconds: float) -> bool:
+        """Read what there is; True if a request can be written. Raises where nothing more is to be expected."""
+        ready = {key.fd for key, _ in self._selector.select(_POLL_SECONDS)}
+        if self._pipes.log in ready:
+            self._read_log()
+        if self._pipes.replies in ready:
+            self._read()
+        elif not self.alive and not self._has_more():
+            raise self._died("the port's process ended")
+        if time.monotonic() >= self._next_look:
+            self._look(seconds)
+        return self._pipes.out in ready
 
-    def _read_stdout(self) -> None:
-        assert self._process.stdout is not None
-        data = os.read(self._process.stdout.fileno(), _CHUNK)
+    def _has_more(self) -> bool:
+        """Whether a reply, or its end, has arrived since."""
+        return any(key.fd == self._pipes.replies for key, _ in self._selector.select(0))
+
+    def _read(self) -> None:
+        data = os.read(self._pipes.replies, _CHUNK)
         if not data:
-            raise PortDied(f"the port closed its stdout: {self._epitaph()}")
+            raise self._died("the port closed its stdout")
         self._unread += data
+        self._progressed()
 
-    def _read_stderr(self) -> None:
-        stream = self._process.stderr
-        assert stream is not None
-        data = os.read(stream.fileno(), _CHUNK)
+    def _progressed(self) -> None:
+        """A byte has moved: patience begins anew, within the wall's limit."""
+        self.waited += self._clock.seconds
+        self._clock.seconds = 0.0
+
+    def _read_log(self) -> None:
+        data = os.read(self._pipes.log, _CHUNK)
         if not data:
-            self._selector.unregister(stream)
-        self._stderr = (self._stderr + data)[-_STDERR_KEPT:]
+            self._selector.unregister(self._pipes.log)
+        self._log = (self._log + data)[-_LOG_KEPT:]
 
-    def _check_memory(self) -> None:
-        now = time.monotonic()
-        if now < self._next_measurement:
-            return
-        self._next_measurement = now + _MEASURE_SECONDS
-        used = processes.resident_bytes(processes.descendants(self._process.pid))
+    def _look(self, seconds: float) -> None:
+        """See how long it has taken and how much memory is used."""
+        wall = self._clock.wall
+        if self._looked:
+            self._clock.look()
+        else:
+            self._clock.restart()
+            self._looked = True
+        self._next_look = time.monotonic() + min(_LOOK_SECONDS, seconds / 4)
+        used = processes.resident_bytes(self._tree())
         if used > self.limits.memory_bytes:
             allowed = self.limits.memory_bytes >> 20
-            raise PortDied(f"the port used {used >> 20} MiB of memory; {allowed} MiB are allowed")
+            raise PortOverLimit(f"the port used {used >> 20} MiB of memory; {allowed} MiB are allowed")
+        if self._clock.seconds >= seconds or wall >= seconds * _MOST_TIMES_THE_WALL:
+            raise PortTimeout(f"no complete answer within {seconds:g} s: {ADVICE}")
 
-    def _epitaph(self) -> str:
+    def _died(self, what: str) -> PortFailure:
+        """The failure to raise, by how the process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.limits.exit_seconds)
         code = self._process.poll()
-        if code is None:
-            how = "it is still running"
-        elif code < 0:
-            how = f"it was ended by {signal.Signals(-code).name}"
-        else:
-            how = f"it exited with code {code}"
-        last = self._last_words()
-        return f"{how}; stderr ends with {brief(last, 300)}" if last else how
+        self._drain_log()
+        said = f"{what}: {_ending(code)}{self._last_words()}"
+        lacks = code in (126, 127, -signal.SIGKILL) or (code not in (0, None) and text_is_lacking(self.log[-2000:]))
+        return PortLacks(said) if lacks else PortDied(said)
 
     def _last_words(self) -> str:
-        assert self._process.stderr is not None
-        with contextlib.suppress(BlockingIOError, ValueError):
-            self._stderr += os.read(self._process.stderr.fileno(), _CHUNK)
-        return self.stderr.strip()[-300:]
+        last = self.log.strip()[-300:]
+        return f"; stderr ends with {brief(last, 300)}" if last else ""
 
-    def finish(self) -> str:
-        """Close stdin and see the process out, at last by force; returns what was wrong, or ""."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(self.limits.exit_seconds)
-        wrong = self._unseemly_end()
+    def _drain_log(self) -> None:
+        with contextlib.suppress(BlockingIOError, ValueError, OSError):
+            while data := os.read(self._pipes.log, _CHUNK):
+                self._log = (self._log + data)[-_LOG_KEPT:]
+
+    def close_input(self) -> None:
+        """Close the port's stdin."""
+        self._pipes.close_out()
+
+    def finish(self) -> Ending:
+        """Close stdin and see the process out, at last by force."""
+        self.close_input()
+        ended = self._wait_for_end()
+        self._drain()
+        ending = self._judged() if ended else Ending(remark=self._lingers())
         self.kill()
-        return wrong
+        return ending
 
-    def _unseemly_end(self) -> str:
-        if self.alive:
-            return f"the process did not end within {self.limits.exit_seconds:g} s of the end of its stdin"
-        with contextlib.suppress(PortDied, BlockingIOError):
-            self._read_stdout()
+    def _wait_for_end(self) -> bool:
+        self._clock.restart()
+        while self.alive and self._clock.look() < self.limits.exit_seconds:
+            if self._clock.wall >= self.limits.exit_seconds * _MOST_TIMES_THE_WALL:
+                return False
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_POLL_SECONDS)
+        return not self.alive
+
+    def _lingers(self) -> str:
+        return f"the process did not end within {self.limits.exit_seconds:g} s of the end of its stdin"
+
+    def _judged(self) -> Ending:
+        code = self._process.poll()
+        self._drain_log()
+        if code not in (0, None, -signal.SIGKILL):
+            return Ending(f"after its last answer {_ending(code)}{self._last_words()}")
         if self._unread:
-            return f"after its last answer the port wrote {brief(bytes(self._unread[:200]))}"
-        return ""
+            return Ending(f"after its last answer the port wrote {brief(bytes(self._unread[:200]))}")
+        return Ending()
+
+    def _drain(self) -> None:
+        """Read what has arrived, up to the limit of one reply."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            while len(self._unread) <= self.limits.line_bytes and (data := os.read(self._pipes.replies, _CHUNK)):
+                self._unread += data
+
+    def heard_after_input_ended(self) -> bytes:
+        """Close stdin, give the process the time that an exit has, and return all that is unread then."""
+        self.close_input()
+        self._wait_for_end()
+        self._drain()
+        return self.unread
 
     def kill(self) -> None:
         """End the process and everything that it started, at once."""
@@ -227,7 +290,22 @@ class Child:
         self._killed = True
         processes.kill_tree(self._process.pid, self._mark, alive=self.alive)
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
         self._selector.close()
+        self._pipes.close()
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "it is still running"
+    if code == -signal.SIGKILL:
+        return "it was ended by SIGKILL, as when a system runs out of memory"
+    if code < 0:
+        return f"it was ended by {_signal_name(-code)}"
+    return f"it exited with code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

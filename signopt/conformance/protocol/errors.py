@@ -1,13 +1,20 @@
-"""What can go wrong between the suite and a port in another process.
+"""What can go wrong between the suite and a port, and whether it says anything about the port.
 
 Two families, because they mean different things in a report. A :class:`PortError` is an answer: the port
 understood and declined. A :class:`PortFailure` is no answer, or an unreadable one, and never counts as a
-refusal.
+refusal. Of the failures only those that ``accuse`` make a check fail; a check that met any other did not run.
 """
 
 from __future__ import annotations
 
-__all__ = ["PortDied", "PortError", "PortFailure", "PortHung", "PortTimeout", "PortUnavailable", "ProtocolViolation"]
+import errno
+import re
+from typing import ClassVar
+
+__all__ = [
+    "PortDied", "PortError", "PortFailure", "PortHung", "PortLacks", "PortOverLimit", "PortTimeout", "PortUnavailable",
+    "ProtocolViolation", "lacking", "text_is_lacking",
+]  # fmt: skip
 
 
 class PortError(RuntimeError):
@@ -17,9 +24,20 @@ class PortError(RuntimeError):
 class PortFailure(RuntimeError):  # noqa: N818 (it is the port that failed)
     """The conversation with the port broke down."""
 
+    accuses: ClassVar[bool] = False
+    """Whether this is the port's fault whatever the machine."""
+
 
 class PortDied(PortFailure):
     """The port's process ended in the middle of a conversation."""
+
+    accuses = True
+
+
+class ProtocolViolation(PortFailure):
+    """Something other than the one expected reply: not JSON, another id, a malformed array, too long."""
+
+    accuses = True
 
 
 class PortHung(PortFailure):
@@ -30,9 +48,48 @@ class PortTimeout(PortFailure):
     """No complete answer arrived in time; the process was killed."""
 
 
+class PortOverLimit(PortFailure):
+    """The port used more memory than it was allowed; the process was killed."""
+
+
+class PortLacks(PortFailure):
+    """The port cannot work here: a library, memory or a device is missing."""
+
+
 class PortUnavailable(PortFailure):
     """The port could not be started, or broke down so often that it is not started again."""
 
 
-class ProtocolViolation(PortFailure):
-    """Something other than the one expected reply: not JSON, another id, a malformed array, too long."""
+_OF_THE_MACHINE = (errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+_LACKING = re.compile(
+    r"ModuleNotFoundError|ImportError|ERR_MODULE_NOT_FOUND|Cannot find (module|package)|ClassNotFoundException"
+    r"|NoClassDefFoundError|UnsatisfiedLinkError|error while loading shared libraries|cannot open shared object"
+    r"|Library not loaded|MemoryError|OutOfMemory|bad_alloc|out of memory|Cannot allocate memory|RESOURCE_EXHAUSTED"
+    r"|memory allocation of \d+ bytes failed|can't start new thread|No space left on device|Too many open files"
+    r"|command not found",
+    re.IGNORECASE,
+)
+
+
+def text_is_lacking(text: str) -> bool:
+    """Whether a message of any language says that a library, memory or another resource is missing."""
+    return _LACKING.search(text) is not None
+
+
+def lacking(error: BaseException) -> bool:
+    """Whether an exception says so: also one that was raised ``from`` such a one."""
+    if isinstance(error, ImportError | MemoryError | TimeoutError):
+        return True
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        return True
+    if type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in _text(error):
+        return True
+    return error.__cause__ is not None and lacking(error.__cause__)
+
+
+def _text(error: BaseException) -> str:
+    # str() of a foreign exception is foreign code.
+    try:
+        return str(error)
+    except Exception:
+        return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from .errors import PortError, ProtocolViolation
+from .errors import PortError, PortLacks, ProtocolViolation
 from .wire import brief
 
 __all__ = ["read_reply", "write_request"]
@@ -25,6 +25,8 @@ def read_reply(line: bytes, number: int) -> dict[str, Any]:
         If the line is not one JSON object with this id.
     NotImplementedError
         If the port says ``unsupported``.
+    PortLacks
+        If the port says ``unavailable``.
     PortError
         If the port reports any other error.
     """
@@ -66,4 +68,6 @@ def _raise_error(error: object) -> NoReturn:
     message = str(error.get("message") or "no message given")[:500]
     if error["kind"] == "unsupported":
         raise NotImplementedError(message)
+    if error["kind"] == "unavailable":
+        raise PortLacks(message)
     raise PortError(f"{error['kind']}: {message}")

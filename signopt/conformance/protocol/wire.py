@@ -2,7 +2,8 @@
 
 An array is ``{"dtype": "float32", "shape": [2, 3], "data": "3f8000003f000000…"}``: the bit patterns, most
 significant digit first, in C order, without separators: 4 digits an element for float16 and bfloat16, 8 for
-float32, 16 for float64. A hyperparameter is the 16 digits of its binary64; whole numbers stay JSON integers.
+float32 and uint32 (random words, which only a request has), 16 for float64. A hyperparameter is the 16 digits of its
+binary64; whole numbers stay JSON integers.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from signopt.conformance.oracle.rules import RULES
 
 from .errors import ProtocolViolation
 
-__all__ = ["KINDS", "decode_array", "decode_arrays", "decode_float", "encode_arrays", "encode_float", "encode_hyper"]
+__all__ = [
+    "KINDS", "brief", "decode_array", "decode_arrays", "decode_float", "encode_array", "encode_arrays", "encode_float",
+    "encode_hyper",
+]  # fmt: skip
 
-_DIGITS = {"float16": 4, "bfloat16": 4, "float32": 8, "float64": 16}
+_DIGITS = {"float16": 4, "bfloat16": 4, "float32": 8, "float64": 16, "uint32": 8}
 _MAX_NDIM = 32
 
 

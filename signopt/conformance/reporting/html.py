@@ -7,11 +7,9 @@ from html import escape
 from importlib.resources import files
 
 from signopt.conformance.report import CheckResult, Failure, Report
-from signopt.conformance.reporting.matrix import WORDS, details, dtypes, readable, rows, summary, verdict
+from signopt.conformance.reporting.matrix import SIGNS, WORDS, dtypes, readable, rows, summary, verdict
 
 __all__ = ["as_html"]
-
-_SIGNS = {"passed": "✓", "failed": "✗", "deviating": "~", "not_applicable": "–", "not_run": "?"}
 
 
 def as_html(reports: Sequence[Report]) -> str:
@@ -49,6 +47,8 @@ def _report(number: int, report: Report) -> str:
         f"<p>{_text(report.rule)}, profile {_text(report.profile)}, suite {_text(report.suite)}, "
         f"seed {report.seed}. {_text(summary(report))}.</p>",
         *(f'<p class="error">{_text(error)}</p>' for error in report.errors),
+        *(f'<p class="obstacle">{_text(text)}</p>' for text in report.obstacles),
+        *(f'<p class="note">{_text(note)}</p>' for note in report.notes),
         *(f'<p class="diagnosis">{_text(line)}</p>' for line in report.diagnosis),
         *_matrix(number, report),
         *_failures(number, report),
@@ -70,7 +70,7 @@ def _matrix(number: int, report: Report) -> Iterator[str]:
 
 
 def _legend() -> str:
-    signs = (f'<span class="{status}">{_SIGNS[status]}</span> {WORDS[status]}' for status in _SIGNS)
+    signs = (f'<span class="{status}">{SIGNS[status]}</span> {WORDS[status]}' for status in SIGNS)
     return f'<p class="legend">{" &ensp; ".join(signs)}</p>'
 
 
@@ -78,7 +78,7 @@ def _cell(number: int, results: Mapping[str, CheckResult], dtype: str) -> str:
     if dtype not in results:
         return "<td>"
     result = results[dtype]
-    sign = f'<span title="{WORDS[result.status]}, {result.judged} elements">{_SIGNS[result.status]}</span>'
+    sign = f'<span title="{WORDS[result.status]}, {result.judged} elements">{SIGNS[result.status]}</span>'
     if result.failures:
         sign = f'<a href="#{_anchor(number, result)}">{sign}</a>'
     return f'<td class="{result.status}">{sign}'
@@ -102,7 +102,7 @@ def _failures(number: int, report: Report) -> Iterator[str]:
 
 
 def _failure(failure: Failure) -> str:
-    lines = "".join(f"<dt>{_text(label)}<dd><code>{_text(text)}</code>" for label, text in details(failure))
+    lines = "".join(f"<dt>{_text(label)}<dd><code>{_text(text)}</code>" for label, text in failure.details())
     return f'<div class="failure"><b>{_text(failure.message)}</b><dl>{lines}</dl></div>'
 
 

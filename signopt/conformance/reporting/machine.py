@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.reporting.matrix import details, readable, verdict
+from signopt.conformance.reporting.matrix import readable, verdict
 
 __all__ = ["as_json", "as_junit", "schema"]
 
@@ -54,13 +54,13 @@ def as_junit(reports: Sequence[Report]) -> str:
 
 
 def _suite(report: Report) -> ET.Element:
-    counts = report.counts
+    counts, beside = report.counts, [*report.errors, *report.obstacles]
     suite = _element(
         "testsuite",
         name=f"{report.port} {report.rule} {report.profile}",
-        tests=len(report.checks) + len(report.errors),
+        tests=len(report.checks) + len(beside),
         failures=counts["failed"],
-        errors=counts["not_run"] + len(report.errors),
+        errors=counts["not_run"] + len(beside),
         skipped=counts["not_applicable"] + counts["deviating"],
     )
     properties = ET.SubElement(suite, "properties")
@@ -70,7 +70,7 @@ def _suite(report: Report) -> ET.Element:
     for line in report.diagnosis:
         properties.append(_element("property", name="diagnosis", value=line))
     suite.extend(_case(report, result) for result in report.checks)
-    suite.extend(_suite_error(report, number, error) for number, error in enumerate(report.errors))
+    suite.extend(_suite_error(report, number, error) for number, error in enumerate(beside))
     return suite
 
 
@@ -88,7 +88,7 @@ def _case(report: Report, result: CheckResult) -> ET.Element:
 
 
 def _text(result: CheckResult) -> list[str]:
-    return ["\n".join([f.message, *(f"{label}: {text}" for label, text in details(f))]) for f in result.failures]
+    return [str(failure) for failure in result.failures]
 
 
 def _suite_error(report: Report, number: int, error: str) -> ET.Element:

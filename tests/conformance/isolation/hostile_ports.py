@@ -205,3 +205,90 @@ class DescribesOddly(Right):
 class Unmakeable(Right):
     def __init__(self):
         raise OSError("no such accelerator")
+
+
+class ObjectArrays(Right):
+    def params(self):
+        return {name: p.astype(object) for name, p in self.p.items()}
+
+
+class IsKilled(Right):
+    """As by a system that has run out of memory."""
+
+    def step(self, grads):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class RunsOutOfMemory(Right):
+    def step(self, grads):
+        self.hoard = np.empty(1 << 60, np.uint8)
+
+
+class LacksAModule(Right):
+    def init(self, params, hyper, momentum=None):
+        import no_such_framework  # noqa: F401
+
+
+class LacksAModuleInStep(Right):
+    def step(self, grads):
+        import no_such_framework  # noqa: F401
+
+
+class HidesWhatItLacks(Right):
+    def init(self, params, hyper, momentum=None):
+        try:
+            import no_such_framework  # noqa: F401
+        except ImportError as error:
+            raise RuntimeError("cannot start") from error
+
+
+class RaisesOddly(Right):
+    def step(self, grads):
+        class Odd(BaseException):
+            def __str__(self):
+                raise ValueError("no words")
+
+        raise Odd
+
+
+class Forks(Right):
+    """Leaves a copy of its process behind in every step."""
+
+    def step(self, grads):
+        if os.fork():
+            super().step(grads)
+
+
+class ForgesAnswers(Right):
+    """Does nothing, and prints what the suite would like to hear."""
+
+    def step(self, grads):
+        print('{"end": []}', flush=True)
+        os.write(1, b'{"result": {"status": "passed"}}\n')
+
+
+class PatchesNumPy(Right):
+    """Does nothing, and sees to it that whoever compares in its process finds no difference."""
+
+    def step(self, grads):
+        import signopt.conformance.oracle.examine as examine
+        import signopt.conformance.report as report
+
+        np.flatnonzero = lambda *_: np.zeros(0, int)
+        np.array_equal = lambda *_: True
+        examine.examine = lambda *_: []
+        report.Report.verdict = "pass"
+
+
+class SpeaksForTheServer(Right):
+    """Writes answers of its own into every pipe that it finds."""
+
+    def step(self, grads):
+        from signopt.conformance.isolation.packets import join
+        from signopt.conformance.protocol.framing import framed
+
+        for number in range(3, 64):
+            try:
+                os.write(number, framed(join({"number": 1, "changed": [], "value": None}, [])))
+            except OSError:
+                continue

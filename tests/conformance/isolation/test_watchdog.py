@@ -61,10 +61,10 @@ def test_another_thread_has_no_limit():
 
 
 @pytest.mark.parametrize("name", ["HangsWhenMade", "HangsInDescribe", "HangsInInit", "HangsInStep"])
-def test_check_in_this_process_fails_a_port_that_hangs(name, monkeypatch):
+def test_check_in_this_process_goes_on_after_a_port_that_hangs(name, monkeypatch):
     monkeypatch.setattr(driver, "PATIENCE", 0.4)
     began = time.monotonic()
     report = check(getattr(hostile_ports, name), "core")
-    assert report.verdict == "fail"
-    assert any("did not return within" in text for text in [*report.errors, *(f.message for f in report.failures)])
+    assert report.verdict == "undecided"
+    assert any("did not return within" in text for text in [*report.obstacles, *(c.reason for c in report.checks)])
     assert time.monotonic() - began < 10

@@ -9,6 +9,10 @@ import sys
 import time
 
 MODE = sys.argv[1]
+MORE = {
+    "many-rules": {"rules": ["signum", *(f"rule {number}" for number in range(100_000))]},
+    "odd-keys": {"subnormal": "flush", "colour": "red"},
+}
 state = {"params": {}, "momentum": {}, "hyper": {}, "steps": 0}
 
 
@@ -95,6 +99,13 @@ def init(request):
 
 
 def misbehave(method):
+    if MODE == "exit-step-with-family" and method == "step":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        os._exit(3)
+    if MODE == "missing-step" and method == "step":
+        import no_such_framework  # noqa: F401
+    if MODE == "killed-step" and method == "step":
+        os.kill(os.getpid(), signal.SIGKILL)
     if f"hang-{method}" == MODE:
         time.sleep(1000)
     if MODE == "ignore-sigterm" and method == "step":
@@ -127,13 +138,15 @@ def answer(request):
     if method == "hello":
         return {
             "protocol": 2 if MODE == "other-protocol" else 1,
-            "describe": {"name": MODE, "rule": "signum", "configure": True},
+            "describe": {"name": MODE, "rule": "signum", "configure": True, **MORE.get(MODE, {})},
         }
     if method == "init":
         init(request)
     elif method == "configure":
         state["hyper"] = request["hyper"]
     elif method == "step":
+        if MODE == "unavailable":
+            return {"error": {"kind": "unavailable", "message": "no such accelerator"}}
         if MODE == "raise-at-7" and state["steps"] == 6:
             return {"error": {"kind": "internal", "message": "seven is too many"}}
         step(request["grads"])
@@ -142,9 +155,10 @@ def answer(request):
     return {}
 
 
+kept = []
 if MODE == "junk-first":
     say("Loading model…\n")
-for line in sys.stdin:
+for line in sys.stdin.readlines() if MODE == "batches" else sys.stdin:
     request = json.loads(line)
     misbehave(request["method"])
     number = request["id"]
@@ -158,12 +172,19 @@ for line in sys.stdin:
     if MODE == "bytes" and request["method"] == "step":
         sys.stdout.buffer.write(b"\xff\xfe\x00\n")
         reply = ""
-    say(f"{reply}\n" * (2 if MODE == "twice" else 1))
+    if MODE == "no-flush":
+        kept.append(f"{reply}\n")
+        continue
+    end = {"no-newline": "", "carriage-return": "\r"}.get(MODE, "\n")
+    say(f"{reply}{end}" * (2 if MODE == "twice" else 1))
     if MODE == "deaf":
         time.sleep(1000)
     if request["method"] == "bye" and MODE != "hang-exit":
         break
 if MODE == "hang-exit":
     time.sleep(1000)
+say("".join(kept))
+if MODE == "crash-exit":
+    os.kill(os.getpid(), signal.SIGSEGV)
 if MODE == "chatty-exit":
     say("bye bye\n")

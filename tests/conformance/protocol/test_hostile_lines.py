@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signopt.conformance.adapters.process import ProcessPort
+from signopt.conformance.protocol.child import Ending
 from signopt.conformance.protocol.errors import PortError, PortFailure
 
 EXPECTED = (PortFailure, PortError, NotImplementedError)
@@ -49,6 +50,8 @@ lines = st.one_of(
 class ScriptedChild:
     """Answers with the given lines, one after the other."""
 
+    waited = 0.0
+
     def __init__(self, answers):
         self._answers = iter(answers)
 
@@ -56,7 +59,7 @@ class ScriptedChild:
         return next(self._answers)
 
     def finish(self):
-        return ""
+        return Ending()
 
     def kill(self):
         pass

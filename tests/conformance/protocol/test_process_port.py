@@ -16,6 +16,8 @@ from signopt.conformance.protocol.errors import (
     PortDied,
     PortError,
     PortFailure,
+    PortLacks,
+    PortOverLimit,
     PortTimeout,
     PortUnavailable,
     ProtocolViolation,
@@ -71,11 +73,18 @@ BREAKDOWNS = {
     "hang-init": (PortTimeout, "init: no complete answer"),
     "hang-step": (PortTimeout, "step: no complete answer"),
     "ignore-sigterm": (PortTimeout, "step: no complete answer"),
-    "partial-line": (PortTimeout, "step: no complete answer"),
+    "partial-line": (PortTimeout, "b'{\"id\":' arrived, 6 bytes of an incomplete reply"),
     "exit-hello": (PortDied, "exited with code 3; stderr ends with 'out of ideas'"),
     "exit-step": (PortDied, "exited with code 3; stderr ends with 'out of ideas'"),
+    "exit-step-with-family": (PortDied, "process ended: it exited with code 3"),
+    "missing-step": (PortLacks, "exited with code 1; stderr ends with .*ModuleNotFoundError"),
+    "killed-step": (PortLacks, "ended by SIGKILL"),
+    "no-flush": (PortTimeout, r"nothing arrived until its stdin was closed, and then b'{\"id\": 1.*does it flush"),
+    "batches": (PortTimeout, "nothing arrived until its stdin was closed.*read several requests"),
+    "no-newline": (PortTimeout, r"b'{\"id\": 1.*, and no newline: does each reply end with"),
+    "carriage-return": (PortTimeout, r"that end with \\r: does each reply end with \\n"),
     "segfault-step": (PortDied, "ended by SIGSEGV"),
-    "memory": (PortDied, "MiB of memory; 256 MiB are allowed"),
+    "memory": (PortOverLimit, "MiB of memory; 256 MiB are allowed"),
     "endless-line": (ProtocolViolation, "more than 1048576 bytes"),
     "junk-first": (ProtocolViolation, "one line of JSON, got b'Loading model"),
     "not-json": (ProtocolViolation, "one line of JSON, got b'Traceback"),
@@ -84,6 +93,7 @@ BREAKDOWNS = {
     "wrong-id": (ProtocolViolation, "repeats the id"),
     "twice": (ProtocolViolation, "given twice, or too late"),
     "other-protocol": (ProtocolViolation, "speaks protocol 1, the port answered 2"),
+    "unavailable": (PortLacks, "no such accelerator"),
     "short-data": (ProtocolViolation, "params: array 'w': \"data\" of shape \\[2\\] in float32 is 16 hex"),
     "no-arrays": (ProtocolViolation, "params: arrays travel as an object"),
 }
@@ -110,10 +120,17 @@ def test_a_port_that_does_not_read_times_out():
         port.init({"w": np.zeros(65537)}, HYPER)
 
 
-def test_a_late_end_is_complained_about():
+def test_a_late_end_is_remarked_and_no_fault():
     with hostile("hang-exit") as port:
         one_step(port)
-    assert port.complaints == ["the process did not end within 0.5 s of the end of its stdin"]
+    assert port.complaints == []
+    assert port.remarks == ["the process did not end within 0.5 s of the end of its stdin"]
+
+
+def test_a_crash_after_bye_is_a_fault():
+    with hostile("crash-exit") as port:
+        one_step(port)
+    assert port.complaints == ["after its last answer it was ended by SIGSEGV"]
 
 
 def test_words_after_the_last_answer_are_complained_about():
@@ -140,7 +157,7 @@ def test_init_starts_a_broken_port_again_but_not_for_ever():
             port.init(PARAMS, HYPER)
             with pytest.raises(PortDied):
                 port.step(GRADS)
-            with pytest.raises(PortUnavailable, match="is not running: step: the port closed"):
+            with pytest.raises(PortUnavailable, match="is not running: step: the port"):
                 port.step(GRADS)
         with pytest.raises(PortUnavailable, match="not started again after 3 breakdowns"):
             port.init(PARAMS, HYPER)

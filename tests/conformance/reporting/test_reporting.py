@@ -4,6 +4,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -38,7 +39,16 @@ def odd_report():
     declared = {"name": ODD, "speed": float("nan"), "of": {"light": float("inf")}, ODD: [ODD, object()]}
     failure = Failure(ODD, ODD, ODD, ODD, (0,), 0, ODD, {"p": ODD, "hyper": {ODD: ODD}}, ODD, ODD, ODD, ODD)
     checks = [CheckResult(ODD, ODD, ODD, ODD, status, ODD, 0, [failure], [ODD]) for status in ("failed", "not_run")]
-    return report(ODD, port_version=ODD, declared=declared, checks=checks, errors=[ODD], diagnosis=[ODD])
+    return report(
+        ODD,
+        port_version=ODD,
+        declared=declared,
+        checks=checks,
+        errors=[ODD],
+        obstacles=[ODD],
+        notes=[ODD],
+        diagnosis=[ODD],
+    )
 
 
 SETS = {
@@ -46,14 +56,14 @@ SETS = {
     "two": [report("a"), report("b", checks=report().checks[1:2])],
     "odd": [odd_report()],
     "odd and plain": [report(), odd_report()],
-    "empty": [report(checks=[], errors=["could not run: no such module"])],
+    "empty": [report(checks=[], obstacles=["could not run: no such module"])],
     "none": [],
 }
 
 
-def printed(reports, width=100):
+def printed(reports, width=100, **options):
     console = Console(file=io.StringIO(), width=width, emoji=False, highlight=False)
-    show(reports, console)
+    show(reports, console, **options)
     return console.file.getvalue()
 
 
@@ -71,7 +81,7 @@ def test_junit_can_be_parsed_and_counts_what_it_holds(name):
     assert len(root) == len(SETS[name])
     for suite, each in zip(root, SETS[name], strict=True):
         cases = suite.findall("testcase")
-        assert len(cases) == int(suite.get("tests")) == len(each.checks) + len(each.errors)
+        assert len(cases) == int(suite.get("tests")) == len(each.checks) + len(each.errors) + len(each.obstacles)
         for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             assert len(suite.findall(f"testcase/{tag}")) == int(suite.get(attribute))
 
@@ -104,12 +114,60 @@ def test_the_matrix_has_a_cell_for_each_check_and_dtype():
     page = as_html(SETS["one"])
     cells = re.findall(r'<td class="(\w+)">', page)
     assert cells == ["failed", "passed", "deviating", "not_run", "not_applicable"]
-    lines = [line.split()[:3] for line in printed(SETS["one"]).splitlines()]
-    assert ["step/exact", "✗", "✓"] in lines
-    assert ["decay/size", "~", "?"] in lines
+    lines = [line.split()[:3] for line in printed(SETS["one"], table=True).splitlines()]
+    assert ["✗", "✓", "step/exact"] in lines
+    assert ["~", "?", "decay/size"] in lines
+
+
+LONG = "inputs/roles-parameter-layouts"
+
+
+@pytest.mark.parametrize("width", range(40, 201, 20))
+def test_marks_and_ids_are_whole_at_any_width(width):
+    wrong = report(diagnosis=["looks like a sign that is not"])
+    wrong.checks += [
+        replace(wrong.checks[0], id=LONG, group="inputs"),
+        replace(wrong.checks[1], id=LONG, group="inputs"),
+    ]
+    lines = printed([wrong], width, table=True).splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [line.split()[:3] for line in lines]
+    for identifier, marks in (("step/exact", ["✗", "✓"]), ("decay/size", ["~", "?"]), (LONG, ["✗", "✓"])):
+        assert [*marks, identifier] in rows
+    assert ["✗", "✓", "inputs"] in [line.split()[:3] for line in printed([wrong], width).splitlines()]
+
+
+def test_the_verdict_and_the_diagnosis_come_first_and_the_counts_are_everywhere_the_same():
+    wrong = report(diagnosis=["looks like a sign that is not"])
+    lines = printed([wrong]).splitlines()
+    assert lines[0].startswith("fail: port: lion")
+    assert lines[2].strip() == "looks like a sign that is not"
+    counted = "1 passed, 1 failed, 1 deviating as stated, 1 not applicable, 1 not run"
+    assert lines[1].strip() == counted
+    assert lines[-1] == f"fail: {counted}"
+    assert counted in as_html([wrong])
+    suite = ET.fromstring(as_junit([wrong]).encode())[0]
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["5", "1", "1", "2"]
+
+
+def test_of_many_failing_checks_each_has_a_line_and_two_are_shown():
+    wrong = report()
+    wrong.checks = [replace(wrong.checks[0], id=f"step/{number}") for number in range(9)]
+    text = printed([wrong])
+    assert sum(line.startswith("✗ step/") and "[" not in line for line in text.splitlines()) == 9
+    assert text.count("exact c") == 2
+
+
+def test_a_printed_failure_names_the_bug():
+    wrong = report()
+    wrong.explain(["looks like a sign that is not"])
+    assert "diagnosis: looks like a sign that is not" in str(wrong.failures[0])
+    assert "got: 0x1.6p+0 (1.375)" in str(wrong.failures[0])
 
 
 def test_no_report_is_no_pass():
-    assert verdict([]) == "fail"
-    assert verdict([report(checks=report().checks[1:2])]) == "pass"
-    assert verdict([report(checks=report().checks[1:2]), report()]) == "fail"
+    passing, unrun = report(checks=report().checks[1:2]), report(checks=report().checks[3:4])
+    assert verdict([]) == "undecided"
+    assert verdict([passing]) == "pass"
+    assert verdict([passing, unrun]) == "undecided"
+    assert verdict([passing, unrun, report()]) == "fail"
