@@ -84,11 +84,26 @@ def check_partner(param: Array, other: Array, name: str, what: str) -> None:
 
 
 def check_dtype(array: Array, label: str) -> None:
-    """Raise TypeError unless ``array`` is an array of one of the supported dtypes."""
+    """Raise TypeError unless ``array`` is a plain array of one of the supported dtypes."""
     namespace_of(array, label)
+    _check_plain(array, label)
     array = as_array(array)
     if dtype_name(array) not in SUPPORTED_DTYPES:
         raise TypeError(f"{label} has dtype {array.dtype}; supported are {', '.join(SUPPORTED_DTYPES)}")
+
+
+def _check_plain(array: Array, label: str) -> None:
+    """Raise TypeError for arrays whose elements are not, one by one, what is in memory, or do not multiply so."""
+    if isinstance(array, np.matrix):
+        raise TypeError(f"{label} is a numpy.matrix, whose products are not elementwise; pass np.asarray of it")
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{label} is a masked array, and a step has no use for a mask; pass its .filled(value)")
+    if is_torch_array(array):
+        if str(array.layout) != "torch.strided":
+            raise TypeError(f"{label} has layout {array.layout}; pass its .to_dense()")
+        if array.is_conj() or array.is_neg():
+            bit = "conj" if array.is_conj() else "neg"
+            raise TypeError(f"{label} is a view with torch's lazy {bit} bit; pass its .resolve_{bit}()")
 
 
 def are_twins(param: Array, grad: Any) -> bool:
@@ -98,6 +113,7 @@ def are_twins(param: Array, grad: Any) -> bool:
         and grad.dtype == param.dtype
         and grad.shape == param.shape
         and getattr(grad, "device", None) == getattr(param, "device", None)
+        and not (is_torch_array(grad) and (grad.layout != param.layout or grad.is_neg()))
     )
 
 

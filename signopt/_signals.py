@@ -63,9 +63,9 @@ class DeferredSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handlers:
+        try:
             self._restore()
-        if self._came:
+        finally:
             _raise_all([*dict.fromkeys(self._came)])
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -73,14 +73,12 @@ class DeferredSignals:
 
     def _restore(self) -> None:
         """Put every handler back, even if one that is back already raises meanwhile."""
-        if not self._handlers:
-            return
+        left = self._handlers
         try:
-            while self._handlers:
-                _table.signal(*self._handlers[-1])
-                self._handlers.pop()
+            while left:
+                _table.signal(*left[-1])
+                del left[-1]
         except BaseException:
-            self._handlers.pop()
             self._restore()
             raise
 

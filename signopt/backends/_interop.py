@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
@@ -15,7 +16,15 @@ from signopt._namespace import Array
 from signopt.backends._base import Backend
 from signopt.rules.coefficients import Coefficients
 
-__all__ = ["adopt", "cupy_view", "numpy_view", "sharing_memory", "torch_stream"]
+__all__ = [
+    "adopt",
+    "cupy_view",
+    "is_plain_tensor",
+    "numpy_view",
+    "sharing_memory",
+    "torch_stream",
+    "without_graph",
+]
 
 CPU_DEVICES = (1, 3)
 """DLPack's kDLCPU and kDLCUDAHost."""
@@ -108,6 +117,22 @@ def cupy_view(tensor: Any) -> Array:
     return cupy.asarray(tensor.view(torch.int16)).view(ml_dtypes.bfloat16)
 
 
+def without_graph(array: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Makes the context in which arithmetic on arrays of this library is not recorded for a backward pass."""
+    if not array_api_compat.is_torch_array(array):
+        return nullcontext
+    import torch
+
+    return torch.no_grad
+
+
+def is_plain_tensor(tensor: Any) -> bool:
+    """Whether a torch tensor is one, and not of a subclass, which may keep its elements in other ways (a DTensor)."""
+    import torch
+
+    return type(tensor) in (torch.Tensor, torch.nn.Parameter)
+
+
 def torch_stream() -> AbstractContextManager[Any]:
     """Makes torch's current stream CuPy's, so that updates come after what torch has queued and before what follows."""
     import cupy
@@ -122,7 +147,10 @@ def sharing_memory(
     view: Callable[[Any], Array],
     stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> type[Backend]:
-    """``backend`` for torch tensors, which it sees through ``view``; its work is queued on ``stream()``."""
+    """``backend`` for torch tensors, which it sees through ``view``; its work is queued on ``stream()``.
+
+    Autograd is told that the tensors have changed, so that a backward pass that needs their old values is an error.
+    """
 
     class Sharing(Backend):
         name: ClassVar[str] = backend.name
@@ -130,40 +158,36 @@ def sharing_memory(
         def __init__(
             self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None
         ) -> None:
+            from torch.autograd.graph import increment_version
+
             self._written = [*params, *momenta]
-            self._roles = roles
-            self._same = SameArrays()
-            self._grads: list[Array] = []
-            self._grad_addresses: list[int] = []
-            self._bind()
+            self._increment_version = increment_version
+            self._inner = backend([*map(view, params)], [*map(view, momenta)], roles)
+            self._seen = SameArrays()
+            self._views: list[Array] = []
 
         def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
-            views = self._views(grads)
+            views = self._seen_as(grads)
             with stream():
                 write = self._inner.prepare(views, coefficients)
-            return lambda: self._write(write)
+            return lambda: self._write(write, grads)
 
-        def _write(self, write: Callable[[], None]) -> None:
+        def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:
             with stream():
                 write()
+            self._increment_version(self._written)
 
-        def _bind(self) -> None:
-            count = len(self._written) // 2
-            views = [*map(view, self._written)]
-            self._addresses = _addresses(self._written)
-            self._inner = backend(views[:count], views[count:], self._roles)
+        def _seen_as(self, grads: Sequence[Array]) -> list[Array]:
+            """The gradients as the backend sees them: views, which would keep the memory of dead ones."""
+            if not self._seen.are(grads):
+                self._drop_views()
+                self._views = [*map(view, grads)]
+                self._deaths = [weakref.ref(grad, self._drop_views) for grad in grads]
+                self._seen.remember(grads)
+            return self._views
 
-        def _views(self, grads: Sequence[Array]) -> list[Array]:
-            """The gradients as the backend sees them; tensors may have been given other memory since the last step."""
-            if _addresses(self._written) != self._addresses:
-                self._bind()
-            if not (self._same.are(grads) and _addresses(grads) == self._grad_addresses):
-                self._grads, self._grad_addresses = [*map(view, grads)], _addresses(grads)
-                self._same.remember(grads)
-            return self._grads
+        def _drop_views(self, dead: Any = None) -> None:
+            self._seen.forget()
+            self._views = []
 
     return Sharing
-
-
-def _addresses(tensors: Sequence[Any]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]

@@ -10,7 +10,7 @@ import numpy as np
 
 from signopt._namespace import Array
 from signopt.backends._base import Backend
-from signopt.backends._interop import cupy_view, numpy_view, sharing_memory, torch_stream
+from signopt.backends._interop import cupy_view, is_plain_tensor, numpy_view, sharing_memory, torch_stream
 from signopt.backends.numpy import NumpyBackend
 from signopt.backends.portable import PortableBackend
 
@@ -51,6 +51,14 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
 
 def _torch_backend(backend: str, params: Sequence[Array]) -> type[Backend]:
     """A backend that sees torch tensors as NumPy or CuPy arrays over the same memory."""
+    if not all(map(is_plain_tensor, params)):
+        if backend == "auto":
+            return PortableBackend
+        kind = next(type(param) for param in params if not is_plain_tensor(param))
+        raise TypeError(
+            f"backend {backend!r} shares memory with torch tensors, and cannot with a {kind.__module__}."
+            f"{kind.__qualname__}; use backend='portable'"
+        )
     place = params[0].device.type
     if place == "cpu" and backend != "cupy":
         return sharing_memory(select(backend, [numpy_view(param) for param in params]), numpy_view)

@@ -69,7 +69,7 @@ class NumbaBackend(Backend):
             self._rest.threads = self.threads
             writes.append(self._rest.prepare([grads[i] for i in self._rest_indices], coefficients))
 
-        def write(copies: Sequence[Any] = copies) -> None:
+        def write(alive: Any = (grads, copies)) -> None:
             for write_family in writes:
                 write_family()
 

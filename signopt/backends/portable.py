@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from signopt._namespace import Array
 from signopt.backends._base import Backend
+from signopt.backends._interop import without_graph
 from signopt.roles import traits_of
 from signopt.rules import UPDATES
 from signopt.rules.coefficients import Coefficients
@@ -23,14 +24,17 @@ class PortableBackend(Backend):
         self._params = params
         self._momenta = momenta
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
+        self._no_graph = without_graph(params[0])
 
     def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
         update = UPDATES[coefficients.rule]
         rows = zip(self._params, grads, self._momenta, self._traits, strict=True)
-        results = [update(p, g, m, coefficients, traits) for p, g, m, traits in rows]
+        with self._no_graph():
+            results = [update(p, g, m, coefficients, traits) for p, g, m, traits in rows]
         return lambda: self._write(results)
 
     def _write(self, results: Sequence[tuple[Array, Array]]) -> None:
-        for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True):
-            param[...] = new_param
-            momentum[...] = new_momentum
+        with self._no_graph():
+            for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True):
+                param[...] = new_param
+                momentum[...] = new_momentum

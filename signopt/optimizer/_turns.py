@@ -7,12 +7,21 @@ from functools import wraps
 from threading import RLock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-__all__ = ["one_at_a_time"]
+__all__ = ["Turn", "one_at_a_time"]
+
+
+class Turn:
+    """Who may change an optimizer: a thread at a time, which holds ``lock``; ``taken`` while it does."""
+
+    __slots__ = ("lock", "taken")
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.taken = False
 
 
 class _Taker(Protocol):
-    _turn: RLock
-    _is_stepping: bool
+    _turn: Turn
 
 
 Taker = TypeVar("Taker", bound=_Taker)
@@ -28,17 +37,18 @@ def one_at_a_time(method: Callable[Concatenate[Taker, Given], Result]) -> Callab
 
     @wraps(method)
     def call(self: Taker, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
-        # The lock's own methods are no Python code, so no signal can come between its being taken and the block.
-        with self._turn:
-            if self._is_stepping:
+        turn = self._turn
+        # A signal can interrupt calls and nothing else, and not those of a lock in a ``with`` statement.
+        with turn.lock:
+            if turn.taken:
                 raise RuntimeError(
                     f"{method.__name__} was called while this optimizer is in the midst of a step (by a signal "
                     "handler or a schedule?); call it when the step has returned"
                 )
-            self._is_stepping = True
+            turn.taken = True
             try:
                 return method(self, *args, **kwargs)
             finally:
-                self._is_stepping = False
+                turn.taken = False
 
     return call

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from signopt.backends import Backend
 from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
 from signopt.optimizer._params import Arrays, Params, named, zeros_for
-from signopt.optimizer._turns import one_at_a_time
+from signopt.optimizer._turns import Turn, one_at_a_time
 from signopt.roles import assign_roles
 from signopt.rules.coefficients import Coefficients
 from signopt.schedules import factor_at
@@ -123,7 +122,7 @@ class Optimizer(ABC):
         Parameters are not in it. A schedule of points and a :class:`~signopt.schedules.Cosine` are in it by value; any
         other callable is recorded as ``"callable"`` only.
         """
-        with self._turn:
+        with self._turn.lock:
             return {
                 "version": state_format.VERSION,
                 "rule": self.rule,
@@ -177,7 +176,7 @@ class Optimizer(ABC):
 
     def _bind(self, backend: str) -> None:
         self._wanted_backend = backend
-        self._turn, self._is_stepping = threading.RLock(), False
+        self._turn = Turn()
         self._binding = Binding(self.rule, self._params, self._momentum, list(self._roles.values()), backend)
 
     @property
@@ -186,7 +185,7 @@ class Optimizer(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """What :func:`copy.deepcopy` and :mod:`pickle` make an independent optimizer of, over copies of the arrays."""
-        with self._turn:
+        with self._turn.lock:
             return {
                 "params": dict(self._params),
                 "momentum": dict(self._momentum),

@@ -1,0 +1,1 @@
+"""What may go wrong around a step: signals, threads, memory, arrays that change; nothing is half done."""
