@@ -2,11 +2,12 @@
 
 from signopt._version import __version__
 from signopt.checkpoint import load, save
-from signopt.optimizer import Lion, Signum, Tiger
+from signopt.optimizer import Lion, Muon, Signum, Tiger
 from signopt.rules import lion, msign, muon, signum, spectral_decay, tiger, tiger_facts
 
 __all__ = [
     "Lion",
+    "Muon",
     "Signum",
     "Tiger",
     "__version__",

@@ -14,6 +14,7 @@ import signopt
 
 PUBLIC = {
     "Lion",
+    "Muon",
     "Signum",
     "Tiger",
     "__version__",
@@ -44,7 +45,7 @@ OPTIMIZER = {
 def callables():
     for name in sorted(PUBLIC - {"__version__"}):
         yield name, getattr(signopt, name)
-    for name in ("Lion", "Signum", "Tiger"):
+    for name in ("Lion", "Muon", "Signum", "Tiger"):
         for member, value in inspect.getmembers(getattr(signopt, name)):
             if not member.startswith("_") and callable(value):
                 yield f"{name}.{member}", value
@@ -67,7 +68,7 @@ def test_public_callables_are_typed_and_documented(name, value):
     assert inspect.signature(function).return_annotation is not inspect.Signature.empty
 
 
-@pytest.mark.parametrize("name", ["Lion", "Signum", "Tiger"])
+@pytest.mark.parametrize("name", ["Lion", "Muon", "Signum", "Tiger"])
 def test_optimizers_have_what_the_design_names(name):
     cls = getattr(signopt, name)
     assert {member for member in dir(cls) if not member.startswith("_")} >= OPTIMIZER

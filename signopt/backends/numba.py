@@ -15,6 +15,7 @@ from signopt.backends._threads import default_threads
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import RoleTraits, traits_of
 from signopt.rules.coefficients import Coefficients
+from signopt.rules.muon import MuonCoefficients
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["NumbaBackend"]
@@ -56,6 +57,7 @@ class NumbaBackend(Backend):
         families, self._rest_indices = _families(params, momenta, traits)
         self._tables = [TensorTable(indices, params, momenta) for indices in families]
         self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
+        self._muon = NumpyBackend(params, momenta)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
             [momenta[i] for i in self._rest_indices],
@@ -63,6 +65,9 @@ class NumbaBackend(Backend):
         )
 
     def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+        if isinstance(coefficients, MuonCoefficients):
+            self._muon.threads = self.threads
+            return self._muon.prepare(grads, coefficients)
         copies = [table.point_to(grads) for table in self._tables]
         writes = [self._prepared(table, coefficients) for table in self._tables]
         if self._rest_indices:

@@ -17,11 +17,13 @@ from signopt._namespace import Array
 from signopt.backends import _numpy_blocks as kernels
 from signopt.backends._base import Backend
 from signopt.backends._numpy_blocks import Floats, Workspace
+from signopt.backends._numpy_muon import Matrices
 from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, Group, Tensor
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
 from signopt.backends._threads import default_threads, for_each
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
+from signopt.rules.muon import MuonCoefficients
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["NumpyBackend"]
@@ -62,6 +64,8 @@ class NumpyBackend(Backend):
 
     def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
         self.threads = default_threads()
+        self._params, self._momenta = params, momenta
+        self._matrices: Matrices | None = None
         tensors = [
             Tensor(index, param, momentum, traits_of(role))
             for index, (param, momentum, role) in enumerate(
@@ -75,9 +79,16 @@ class NumpyBackend(Backend):
         self._groups: dict[int, list[Group]] = {}
 
     def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+        if isinstance(coefficients, MuonCoefficients):
+            return self._muon(grads, coefficients)
         if isinstance(coefficients, TigerCoefficients):
             return self._tiger(grads, coefficients)
         return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
+
+    def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
+        if self._matrices is None or self._matrices.batch_axis != coefficients.batch_axis:
+            self._matrices = Matrices(self._params, self._momenta, coefficients.batch_axis)
+        return self._matrices.prepare(grads, coefficients, self.threads)
 
     def _tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> Callable[[], None]:
         crew = _Crew(self.threads, self._elements)

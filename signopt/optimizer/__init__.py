@@ -2,7 +2,8 @@
 
 from signopt.optimizer.base import Optimizer
 from signopt.optimizer.lion import Lion
+from signopt.optimizer.muon import Muon
 from signopt.optimizer.signum import Signum
 from signopt.optimizer.tiger import Tiger
 
-__all__ = ["Lion", "Optimizer", "Signum", "Tiger"]
+__all__ = ["Lion", "Muon", "Optimizer", "Signum", "Tiger"]

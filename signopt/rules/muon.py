@@ -14,10 +14,10 @@ from signopt.roles import RoleTraits
 from signopt.rules._compute import in_compute_dtype
 from signopt.rules._matrices import as_matrices, from_matrices, matrix_shape
 from signopt.rules.coefficients import Coefficients
-from signopt.rules.newton_schulz import JORDAN, Triple, direction, newton_schulz, schedule
+from signopt.rules.newton_schulz import JORDAN, Triple, direction, newton_schulz, triples_for
 from signopt.rules.spectral_decay import ROUNDS, spectral_part
 
-__all__ = ["ADJUSTMENTS", "DECAYS", "MuonCoefficients", "adjustment", "apply_muon", "muon"]
+__all__ = ["ADJUSTMENTS", "DECAYS", "MuonCoefficients", "adjustment", "apply_muon", "decay_of", "muon"]
 
 ADJUSTMENTS = ("original", "match_rms_adamw")
 DECAYS = ("plain", "spectral")
@@ -64,9 +64,9 @@ class MuonCoefficients(Coefficients):
             weight_decay=hyperparameters.weight_decay(weight_decay),
             eps=hyperparameters.eps(eps),
             nesterov=hyperparameters.flag(nesterov, "nesterov"),
-            triples=schedule(ns_coefficients, ns_steps),
+            triples=triples_for(ns_coefficients, ns_steps),
             adjust_lr_fn=adjustment(adjust_lr_fn),
-            decay=hyperparameters.one_of(decay, DECAYS, "decay"),
+            decay=decay_of(decay),
             batch_axis=hyperparameters.axis(batch_axis, "batch_axis"),
         )
 
@@ -89,6 +89,11 @@ class MuonCoefficients(Coefficients):
 def adjustment(value: Any, name: str = "adjust_lr_fn") -> str:
     """``"original"``, for which None stands too, or ``"match_rms_adamw"``."""
     return hyperparameters.one_of("original" if value is None else value, ADJUSTMENTS, name)
+
+
+def decay_of(value: Any, name: str = "decay") -> str:
+    """``"plain"`` or ``"spectral"``."""
+    return hyperparameters.one_of(value, DECAYS, name)
 
 
 def muon(

@@ -23,7 +23,7 @@ from signopt.rules._matrices import (
 )
 from signopt.rules._svd import svd
 
-__all__ = ["JORDAN", "PRESETS", "Triple", "direction", "msign", "newton_schulz", "ns_coefficients", "schedule"]
+__all__ = ["JORDAN", "PRESETS", "Triple", "direction", "msign", "newton_schulz", "ns_coefficients", "triples_for"]
 
 Triple: TypeAlias = tuple[float, float, float]
 """(a, b, c) of the odd polynomial a·x + b·x³ + c·x⁵."""
@@ -92,7 +92,7 @@ def _as_list(value: Any, name: str) -> list[Any]:
     return list(value)
 
 
-def schedule(coefficients: Any, steps: Any) -> tuple[Triple, ...]:
+def triples_for(coefficients: Any, steps: Any) -> tuple[Triple, ...]:
     """The triple of each of ``steps`` steps.
 
     Raises
@@ -178,7 +178,7 @@ def msign(
     np.float64(0.7136)
     """
     method = hyperparameters.one_of(method, METHODS, "method")
-    triples, eps = schedule(ns_coefficients, ns_steps), hyperparameters.eps(eps)
+    triples, eps = triples_for(ns_coefficients, ns_steps), hyperparameters.eps(eps)
 
     def sign_of(xp: Namespace, matrices: Array, compute: str) -> Array:
         if method == "svd":
