@@ -52,8 +52,8 @@ OFFSETS = [0, 1, 8, 13, 2**32 - 5, 2**35 - 24, 12_345_678_901]
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_words_are_those_of_the_definition(library, offset, bits):
     into, out_of = LIBRARIES[library]
-    expected = [word(offset + i, bits, **STREAM) for i in range(67)]
-    words = philox_words(67, offset=offset, bits=bits, like=into(np.zeros(67, np.float32)), **STREAM)
+    expected = [word(offset + i, bits, **STREAM) for i in range(19)]
+    words = philox_words(19, offset=offset, bits=bits, like=into(np.zeros(19, np.float32)), **STREAM)
     assert out_of(words).tolist() == expected
 
 

@@ -78,8 +78,8 @@ HALVES = np.append(np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np
 
 def test_float16_is_its_definition():
     rng = np.random.default_rng(4)
-    x = np.concatenate([patterns(1000), rng.standard_normal(2000) * 10.0 ** rng.integers(-14, 5, 2000)])
-    x = x.astype(np.float32)
+    sizes = (10.0 ** rng.integers(-14, 5, 2000)).astype(np.float32)
+    x = np.concatenate([patterns(1000), rng.standard_normal(2000, np.float32) * sizes])
     for words in (rng.integers(0, 2**32, x.size, dtype=np.uint32), np.full(x.size, 2**32 - 1, np.uint32)):
         expected = [expected_float16(number, word) for number, word in zip(x, words, strict=True)]
         np.testing.assert_array_equal(round_float16(x, words).view(np.uint16), expected)
