@@ -24,7 +24,7 @@ STREAM = {"seed": 0x0123456789ABCDEF, "step": 7, "tensor": 3}
 def patterns(size, seed=0):
     """Random bit patterns, among them every kind of number."""
     bits = np.random.default_rng(seed).integers(0, 2**32, size, dtype=np.uint32)
-    bits[: len(SPECIAL)] = SPECIAL
+    bits.flat[: len(SPECIAL)] = SPECIAL
     return bits.view(np.float32)
 
 
