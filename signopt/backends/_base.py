@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from signopt._namespace import Array
 from signopt._signals import DeferredSignals
+from signopt.backends._storage import NEAREST, Storage
 from signopt.rules.coefficients import Coefficients
 
 __all__ = ["Backend"]
@@ -22,7 +23,13 @@ class Backend(Protocol):
 
     name: ClassVar[str]
 
-    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
         """Bind to the arrays that will be written; ``roles`` are Tiger's, one per parameter."""
         ...
 

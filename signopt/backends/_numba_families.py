@@ -16,7 +16,10 @@ from signopt._identity import SameArrays
 from signopt._namespace import compute_dtype_name, dtype_name
 from signopt.backends._layout import dense_axes
 from signopt.backends._numba_kernels import Family, Scalars
+from signopt.backends._numba_rounding import Draws, Rests
+from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._threads import on_threads
+from signopt.rules.coefficients import Draw
 
 __all__ = ["Floats", "TensorTable", "is_addressable", "is_compiled"]
 
@@ -60,12 +63,12 @@ def _converts_halves() -> bool:
     return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
 
 
-def is_addressable(param: Floats, momentum: Floats, *, by_row: bool) -> bool:
-    """Whether the elements lie end to end in memory, in one order for both, and rows (where they matter) do too."""
-    axes = dense_axes(param, momentum)
-    if axes is None or not (param.flags.aligned and momentum.flags.aligned):
+def is_addressable(param: Floats, *others: Floats, upright: bool) -> bool:
+    """Whether the elements lie end to end in memory, in one order for all, which must be C's if ``upright``."""
+    axes = dense_axes(param, *others)
+    if axes is None or not all(array.flags.aligned for array in (param, *others)):
         return False
-    return not by_row or axes == tuple(range(param.ndim))
+    return not upright or axes == tuple(range(param.ndim))
 
 
 class TensorTable:
@@ -80,7 +83,13 @@ class TensorTable:
         resizes no array that has one.
     """
 
-    def __init__(self, indices: Sequence[int], params: Sequence[Floats], momenta: Sequence[Floats]) -> None:
+    def __init__(
+        self,
+        indices: Sequence[int],
+        params: Sequence[Floats],
+        momenta: Sequence[Floats],
+        storage: Storage = NEAREST,
+    ) -> None:
         self.indices = indices
         self.params = [params[i] for i in indices]
         momenta = [momenta[i] for i in indices]
@@ -96,6 +105,10 @@ class TensorTable:
         self.family = Family(self._addresses, np.cumsum(self.sizes), *likes)
         self._known = SameArrays()
         self._compiled: set[Callable[..., None]] = set()
+        self._rounding = storage.of(self.params[0])
+        self._numbers = np.array([storage.number(i) for i in indices])
+        self._rests = [storage.rest(i) for i in indices] if self._rounding == "split" else []
+        self._rest_addresses = np.array(addresses_of(self._rests), np.int64)
 
     def point_to(self, grads: Sequence[Floats]) -> list[Floats]:
         """Enter the addresses of the gradients, given for all parameters of the optimizer.
@@ -129,6 +142,13 @@ class TensorTable:
         return lambda: on_threads(
             lambda thread: kernel(self.family, bounds[thread], bounds[thread + 1], *args), threads
         )
+
+    def policy(self, draw: Draw) -> Draws | Rests | None:
+        """How the kernels store parameters in the step of ``draw``."""
+        if self._rounding == "stochastic":
+            key = np.uint32(draw.seed & 0xFFFFFFFF), np.uint32(draw.seed >> 32)
+            return Draws(*key, np.uint32(draw.step & 0xFFFFFFFF), self._numbers)
+        return Rests(self._rest_addresses) if self._rounding == "split" else None
 
     def scalars(self, **coefficients: float) -> Scalars:
         """Coefficients, rounded before, as scalars of the compute dtype; those not given are 0."""

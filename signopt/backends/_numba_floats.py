@@ -11,9 +11,12 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-__all__ = ["element", "loaded", "looked_at_by_eights", "narrowed", "pointer_to", "sixty_four_places", "widened"]
+from signopt.backends._llvm_halves import joined_halves
+
+__all__ = ["element", "loaded", "looked_at_by_eights", "narrowed", "pointer_to", "room_for", "widened"]
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -44,14 +47,16 @@ def pointer_to(typing_context: Any, address: Any, like: Any) -> Any:
 
 
 @intrinsic
-def sixty_four_places(typing_context: Any, like: Any) -> Any:
-    """The address of room on the stack for 64 numbers of the type of ``like``, until the function returns."""
+def room_for(typing_context: Any, count: Any, like: Any) -> Any:
+    """The address of room on the stack for ``count`` numbers, a constant, like ``like``, until the function returns."""
+    if not isinstance(count, types.IntegerLiteral):
+        raise RequireLiteralValue("count")
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        room = cgutils.alloca_once(builder, context.get_value_type(like), size=64)
+        room = cgutils.alloca_once(builder, context.get_value_type(like), size=count.literal_value)
         return builder.ptrtoint(room, _I64)
 
-    return types.int64(like), generate
+    return types.int64(count, like), generate
 
 
 @intrinsic
@@ -83,27 +88,29 @@ def widened(typing_context: Any, stored: Any) -> Any:
 def looked_at_by_eights(typing_context: Any, places: Any, count: Any, ahead: Any, like: Any) -> Any:
     """Σp² in float64 over ``count`` elements, a positive multiple of 8, and whether any of as many of g is a NaN.
 
-    ``places`` are the addresses of p, g and of something else that is fetched on the way; p and g are fetched ``ahead``
-    bytes before they are looked at. The order of the sum is NumPy's: element i is added to sum i mod 8, and at last the
-    sums in pairs. It is written in vectors because LLVM, held to this order, leaves a loop of eight separate sums
-    scalar.
+    ``places`` are the addresses of p, g, of something else that is fetched on the way, and of the low halves of p, or
+    None if it has none; p and g are fetched ``ahead`` bytes before they are looked at. The order of the sum is NumPy's:
+    element i is added to sum i mod 8, and at last the sums in pairs. It is written in vectors because LLVM, held to
+    this order, leaves a loop of eight separate sums scalar.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        addresses = cgutils.unpack_tuple(builder, args[0], 3)
+        *addresses, rests = cgutils.unpack_tuple(builder, args[0], 4)
         size = ir.Constant(_I64, like.bitwidth // 8)
 
         def look(i: Any, total: Any, nans: Any) -> tuple[Any, Any]:
             p_place, g_place, other_place = (builder.add(address, builder.mul(i, size)) for address in addresses)
             for place in (builder.add(p_place, args[2]), builder.add(g_place, args[2]), other_place):
                 _prefetch(builder, place)
-            x, d = _doubled(builder, _eight(builder, p_place, like)), _eight(builder, g_place, like)
+            p = _eight(builder, p_place, like) if whole else _eight_joined(builder, p_place, rests, i)
+            x, d = _doubled(builder, p), _eight(builder, g_place, like)
             return builder.fadd(total, builder.fmul(x, x)), builder.or_(nans, builder.fcmp_unordered("uno", d, d))
 
         total, nans = _loop_by_eights(builder, args[1], (_EIGHT_ZEROS, _EIGHT_FALSE), look)
         broken = builder.icmp_unsigned("!=", builder.bitcast(nans, _I8), ir.Constant(_I8, 0))
         return context.make_tuple(builder, signature.return_type, [_sum_in_pairs(builder, total), broken])
 
+    whole = places[3] == types.none
     return types.Tuple([types.float64, types.boolean])(places, types.int64, types.int64, like), generate
 
 
@@ -146,6 +153,14 @@ def _eight(builder: ir.IRBuilder, place: Any, stored: Any) -> Any:
         high = builder.shl(builder.zext(vector, eight_ints), ir.Constant(eight_ints, [16] * 8))
         return builder.bitcast(high, _EIGHT_FLOATS)
     return vector
+
+
+def _eight_joined(builder: ir.IRBuilder, high_place: Any, rests: Any, i: Any) -> Any:
+    """Eight numbers in float32, whose high halves are at a place and whose low ones are those from ``i`` on."""
+    low_place = builder.add(rests, builder.mul(i, ir.Constant(_I64, 2)))
+    pointer = ir.VectorType(_I16, 8).as_pointer()
+    high, low = (builder.load(builder.inttoptr(place, pointer), align=2) for place in (high_place, low_place))
+    return joined_halves(builder, high, low)
 
 
 def _doubled(builder: ir.IRBuilder, eight: Any) -> Any:

@@ -13,12 +13,21 @@ from numba import carray, njit
 
 from signopt.backends._numba_floats import (
     element,
-    loaded,
     looked_at_by_eights,
     narrowed,
     pointer_to,
-    sixty_four_places,
+    room_for,
     widened,
+)
+from signopt.backends._numba_rounding import (
+    ROOM,
+    beside_piece,
+    loaded_master,
+    read,
+    rest_further,
+    rest_place,
+    stretch,
+    write,
 )
 
 __all__ = ["Family", "Looked", "Scalars", "TigerTensors", "lion", "signum", "tiger", "tiger_look"]
@@ -97,32 +106,36 @@ class TigerTensors(NamedTuple):
 
 
 @_compiled
-def lion(family: Any, start: Any, stop: Any, k: Any) -> None:
+def lion(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
     """Lion on a range of elements."""
+    room = room_for(ROOM, np.uint32(0))
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
         middle = _line(family, t, first, last)
         for begin, end in ((first, middle), (middle, last)):
-            p, m, g = _piece(family, t, begin, end)
-            _lion(family, p, m, g, k, k.lr, k.weight_decay)
+            for at in range(begin, end, stretch(policy)):
+                until = min(end, at + stretch(policy))
+                p, m, g = _piece(family, t, at, until)
+                beside = beside_piece(policy, t, at, until, room, family)
+                _lion(family, p, m, g, beside, k, k.lr, k.weight_decay)
         start += last - first
         t += 1
 
 
 @_compiled
-def signum(family: Any, start: Any, stop: Any, k: Any) -> None:
+def signum(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
     """Signum on a range of elements."""
     t = np.searchsorted(family.ends, start, side="right")
     while start < stop:
         first, last = _span(family, t, start, stop)
-        _signum_of_tensor(family, t, first, last, k, k.lr, k.weight_decay)
+        _signum_of_tensor(family, t, first, last, k, k.lr, k.weight_decay, policy)
         start += last - first
         t += 1
 
 
 @_compiled
-def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any) -> None:
+def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any, policy: Any) -> None:
     """Tiger on a range of elements, after :func:`tiger_look` has gone through all chunks.
 
     A tensor that is looked at here belongs whole to the range that has its first element.
@@ -131,42 +144,45 @@ def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any) 
     while start < stop:
         first, last = _span(family, t, start, stop)
         if not tensors.whole[t]:
-            _tiger(family, t, first, last, k, moves, tensors, tensors.rates[t], tensors.broken[t])
+            _tiger(family, t, first, last, k, moves, tensors, tensors.rates[t], tensors.broken[t], policy)
         elif first == 0:
             size = _span(family, t, start, family.ends[t])[1]
             p, g, m = _places(family, t, 0)
             soon = m if size <= CHUNK else p
-            total, broken = _look((p, g, soon), size, family.param_like)
+            total, broken = _look((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
             rate = k.lr * _root(total / size, k) if tensors.scaled[t] else tensors.rates[t]
-            _tiger(family, t, 0, size, k, moves, tensors, rate, broken)
+            _tiger(family, t, 0, size, k, moves, tensors, rate, broken, policy)
         start += last - first
         t += 1
 
 
 @_compiled
 def _tiger(
-    family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, broken: Any
+    family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, broken: Any, policy: Any
 ) -> None:
-    p, m, g = _piece(family, t, first, last)
     if broken:
-        _shrink(family, p, k.shrink, tensors.centres[t])
+        _shrink(family, t, first, last, k.shrink, tensors.centres[t], policy)
     elif not moves:
+        _, m, g = _piece(family, t, first, last)
         _accumulate(family, m, g, k)
     elif tensors.columns[t]:
-        _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t])
+        _tiger_rows(family, t, first, last, k, tensors.columns[t], tensors.decays[t], policy)
     else:
-        _signum_of_tensor(family, t, first, last, k, rate, tensors.decays[t])
+        _signum_of_tensor(family, t, first, last, k, rate, tensors.decays[t], policy)
 
 
 @_compiled
-def tiger_look(family: Any, start: Any, stop: Any, looked: Any) -> None:
+def tiger_look(family: Any, start: Any, stop: Any, looked: Any, policy: Any) -> None:
     """Look at chunks ``start`` to ``stop`` of the tensors that are not looked at when they are updated."""
     for chunk in range(start, stop):
         first, size = looked.firsts[chunk], looked.lasts[chunk] - looked.firsts[chunk]
-        p, g, _ = _places(family, looked.tensors[chunk], first)
-        if not looked.summed[looked.tensors[chunk]]:
-            p = g
-        looked.sums[chunk], looked.broken[chunk] = _look((p, g, p), size, family.param_like)
+        t = looked.tensors[chunk]
+        p, g, _ = _places(family, t, first)
+        if looked.summed[t]:
+            found = _look((p, g, p, rest_place(policy, t, first)), size, family.param_like)
+        else:
+            found = _look((g, g, g, None), size, family.param_like)
+        looked.sums[chunk], looked.broken[chunk] = found
 
 
 @_inlined
@@ -217,40 +233,53 @@ def _sign(c: Any, one: Any) -> Any:
 
 
 @_compiled
-def _lion(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+def _lion(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     for i in range(len(p)):
-        x, v, d = widened(p[i]), widened(m[i]), widened(g[i])
+        x, v, d = read(p, beside, i), widened(m[i]), widened(g[i])
         c = k.B1 * v + k.A1 * d
-        p[i] = narrowed(x - rate * (_sign(c, k.one) + weight_decay * x), family.param_like)
+        write(p, beside, i, x - rate * (_sign(c, k.one) + weight_decay * x), family.param_like)
         m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
 
 
 @_inlined
-def _signum_of_tensor(family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+def _signum_of_tensor(
+    family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any, policy: Any
+) -> None:
     middle = _line(family, t, first, last)
     for begin, end in ((first, middle), (middle, last)):
-        p, m, g = _piece(family, t, begin, end)
-        _signum(family, p, m, g, k, rate, weight_decay)
+        _signum_of_span(family, t, begin, end, k, rate, weight_decay, policy)
+
+
+@_inlined
+def _signum_of_span(
+    family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any, policy: Any
+) -> None:
+    room = room_for(ROOM, np.uint32(0))
+    for at in range(first, last, stretch(policy)):
+        until = min(last, at + stretch(policy))
+        p, m, g = _piece(family, t, at, until)
+        beside = beside_piece(policy, t, at, until, room, family)
+        _signum(family, p, m, g, beside, k, rate, weight_decay)
 
 
 @_compiled
-def _signum(family: Any, p: Any, m: Any, g: Any, k: Any, rate: Any, weight_decay: Any) -> None:
+def _signum(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     """The update that Signum and Tiger share: the sign is that of the new momentum."""
     for i in range(len(p)):
-        x = widened(p[i])
+        x = read(p, beside, i)
         v = k.B2 * widened(m[i]) + k.A2 * widened(g[i])
-        p[i] = narrowed(x - rate * (_sign(v, k.one) + weight_decay * x), family.param_like)
+        write(p, beside, i, x - rate * (_sign(v, k.one) + weight_decay * x), family.param_like)
         m[i] = narrowed(v, family.momentum_like)
 
 
 @_compiled
-def _tiger_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any, decay: Any) -> None:
+def _tiger_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any, decay: Any, policy: Any) -> None:
     """Tiger on the rows that start within elements ``first`` to ``last``, each with an RMS of its own."""
     for row in range(-(-first // columns), -(-last // columns)):
-        p, m, g = _piece(family, t, row * columns, (row + 1) * columns)
-        p_address, g_address, m_address = _places(family, t, row * columns)
-        mean = _look((p_address, g_address, m_address + AHEAD), columns, family.param_like)[0] / columns
-        _signum(family, p, m, g, k, k.lr * _root(mean, k), decay)
+        begin = row * columns
+        p, g, m = _places(family, t, begin)
+        total, _ = _look((p, g, m + AHEAD, rest_place(policy, t, begin)), columns, family.param_like)
+        _signum_of_span(family, t, begin, begin + columns, k, k.lr * _root(total / columns, k), decay, policy)
 
 
 @_inlined
@@ -265,21 +294,27 @@ def _accumulate(family: Any, m: Any, g: Any, k: Any) -> None:
 
 
 @_compiled
-def _shrink(family: Any, p: Any, factor: Any, centre: Any) -> None:
-    for i in range(len(p)):
-        p[i] = narrowed((widened(p[i]) - centre) * factor + centre, family.param_like)
+def _shrink(family: Any, t: Any, first: Any, last: Any, factor: Any, centre: Any, policy: Any) -> None:
+    room = room_for(ROOM, np.uint32(0))
+    for at in range(first, last, stretch(policy)):
+        until = min(last, at + stretch(policy))
+        p, _, _ = _piece(family, t, at, until)
+        beside = beside_piece(policy, t, at, until, room, family)
+        for i in range(until - at):
+            write(p, beside, i, (read(p, beside, i) - centre) * factor + centre, family.param_like)
 
 
 @_compiled
 def _look(places: Any, size: Any, like: Any) -> Any:
     """Σp² in float64 over ``size`` elements, in the order of ``np.sum``, and whether g has a NaN.
 
-    ``places`` are the addresses of p and g, and of something else that will be wanted soon and is fetched on the way.
+    ``places`` are the addresses of p, of g, of something else that will be wanted soon and is fetched on the way, and
+    of the low halves of p, if it has any.
     ``np.sum`` adds halves of halves: ``rests[d]`` and ``sums[d]`` are the size of the second half at depth d, and the
     sum of the first. A function that calls itself would be shorter, but Numba does not link one from its cache.
     """
-    rests = _array(sixty_four_places(np.int64(0)), 0, 64, np.int64(0))
-    sums = _array(sixty_four_places(0.0), 0, 64, 0.0)
+    rests = _array(room_for(64, np.int64(0)), 0, 64, np.int64(0))
+    sums = _array(room_for(64, 0.0), 0, 64, 0.0)
     depth, second_halves, start, count, broken = 0, 0, 0, size, False
     while True:
         while not _is_looked_at_at_once(count):
@@ -331,13 +366,15 @@ def _look_at_once(places: Any, start: Any, size: Any, like: Any) -> Any:
 @_inlined
 def _look_at_leaf(places: Any, start: Any, stop: Any, like: Any) -> Any:
     p, g, other = element(places[0], start, like), element(places[1], start, like), element(places[2], start, like)
+    rest = rest_further(places[3], start)
     size = stop - start
     eights = size // 8 * 8
     total, broken = 0.0, False
     if eights:
-        total, broken = looked_at_by_eights((p, g, other), eights, AHEAD, like)
+        total, broken = looked_at_by_eights((p, g, other, rest), eights, AHEAD, like)
     for i in range(eights, size):
-        x, d = np.float64(widened(loaded(element(p, i, like), like))), widened(loaded(element(g, i, like), like))
+        x = np.float64(loaded_master(element(p, i, like), rest_further(rest, i), like))
+        d = loaded_master(element(g, i, like), None, like)
         total += x * x
         broken |= d != d
     return total, broken

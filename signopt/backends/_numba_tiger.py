@@ -9,6 +9,7 @@ import numpy as np
 from signopt.backends import _numba_kernels as kernels
 from signopt.backends._numba_families import Floats, TensorTable
 from signopt.backends._numba_kernels import Looked, TigerTensors
+from signopt.backends._numba_rounding import Draws, Rests
 from signopt.backends._pairwise import combined, leaves
 from signopt.roles import RoleTraits
 from signopt.rules.tiger import TigerCoefficients
@@ -42,7 +43,8 @@ class TigerTable:
         if threads not in self._looks:
             self._looks[threads] = _Look(table, threads)
         look = self._looks[threads]
-        means, broken = look(self._scaled & k.moves, threads)
+        policy = table.policy(k.draw)
+        means, broken = look(self._scaled & k.moves, threads, policy)
         scaled_rates = compute.type(k.lr) * np.sqrt(means).astype(compute)
         tensors = TigerTensors(
             rates=np.where(self._scaled, scaled_rates, compute.type(0.5 * k.lr)),
@@ -54,7 +56,7 @@ class TigerTable:
             scaled=self._scaled,
         )
         scalars = table.scalars(B2=k.b1, A2=k.b2, lr=k.lr, shrink=k.shrink)
-        return table.prepare(kernels.tiger, threads, table.elements, scalars, k.moves, tensors)
+        return table.prepare(kernels.tiger, threads, table.elements, scalars, k.moves, tensors, policy)
 
 
 class _Look:
@@ -75,13 +77,13 @@ class _Look:
         self._firsts = np.concatenate([np.empty(0, np.int64), *(its[:-1] for its in bounds)])
         self._lasts = np.concatenate([np.empty(0, np.int64), *(its[1:] for its in bounds)])
 
-    def __call__(self, summed: Floats, threads: int) -> tuple[Floats, Floats]:
+    def __call__(self, summed: Floats, threads: int, policy: Draws | Rests | None) -> tuple[Floats, Floats]:
         """The mean of p² of each large tensor that is ``summed``, and whether its gradient has a NaN."""
         count = len(self._firsts)
         sums, broken_chunks = np.zeros(count), np.empty(count, np.bool_)
         looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, broken_chunks)
         if count:
-            self._table.prepare(kernels.tiger_look, threads, count, looked)()
+            self._table.prepare(kernels.tiger_look, threads, count, looked, policy)()
         totals, broken = np.zeros(len(self.whole)), np.zeros(len(self.whole), np.bool_)
         for tensor, chunks in zip(self._large, self._chunks, strict=True):
             totals[tensor] = combined(sums[chunks])

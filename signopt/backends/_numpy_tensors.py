@@ -9,12 +9,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from signopt._namespace import compute_dtype_name, dtype_name, storable
+from signopt._namespace import compute_dtype_name, dtype_name
 from signopt.backends._layout import Box, boxes, dense_axes, memory_axes
 from signopt.backends._numpy_blocks import Floats, Workspace
+from signopt.backends._numpy_stored import Place, StoredBlocks, put_back
+from signopt.backends._storage import NEAREST, Storage
 from signopt.roles import RoleTraits
+from signopt.rounding import join
+from signopt.rules.coefficients import Draw
 
-__all__ = ["SLOTS_GATHERED", "SLOTS_IN_PLACE", "Batch", "Block", "Cut", "Group", "Tensor"]
+__all__ = ["SLOTS_GATHERED", "SLOTS_IN_PLACE", "Batch", "Block", "Cut", "Group", "Tensor", "at"]
 
 SLOTS_IN_PLACE, SLOTS_GATHERED = 2, 5
 """Blocks of scratch that an update needs: two for itself, and three more for copies of p, g and m."""
@@ -25,7 +29,9 @@ Triple: TypeAlias = tuple[Floats, Floats, Floats]
 class Tensor:
     """A parameter and its momentum, seen flat if both are dense in one order of axes."""
 
-    def __init__(self, index: int, param: Floats, momentum: Floats, traits: RoleTraits) -> None:
+    def __init__(
+        self, index: int, param: Floats, momentum: Floats, traits: RoleTraits, storage: Storage = NEAREST
+    ) -> None:
         self.index = index
         self.size = param.size
         self.traits = traits
@@ -34,30 +40,39 @@ class Tensor:
         self.param, self.momentum = param, momentum
         upright = tuple(range(param.ndim))
         self.axes = upright if self.by_row else memory_axes(param)
-        self._dense = dense_axes(param, momentum) == self.axes
+        self.stored = StoredBlocks(param, index, storage, self.axes)
+        is_dense = dense_axes(param, momentum, *([] if self.stored.rest is None else [self.stored.rest])) == self.axes
+        self._dense = is_dense and (self.stored.number is None or self.axes == upright)
         self._flat_shape = (-1, param.shape[-1]) if self.by_row else (-1,)
 
     def cut(self, grad: Floats) -> Cut:
         """The tensor with its gradient: in 1-D (by rows, where they matter, in 2-D) if all three are dense alike."""
         p, g, m = (self.turned(array) for array in (self.param, grad, self.momentum))
+        rest = self.turned_rest
         if self._dense and g.flags.c_contiguous:
             p, g, m = (array.reshape(self._flat_shape) for array in (p, g, m))
-            return Cut(self, p, g, m, dense=True)
-        return Cut(self, p, g, m, dense=False)
+            return Cut(self, p, g, m, None if rest is None else rest.reshape(self._flat_shape), dense=True)
+        return Cut(self, p, g, m, rest, dense=False)
 
     def turned(self, array: Floats) -> Floats:
         """A view of ``array`` with the axes in the order in which the parameter lies in memory."""
         return array.transpose(self.axes)
 
+    @property
+    def turned_rest(self) -> Floats | None:
+        """The same view of the low halves, if there are any."""
+        return None if self.stored.rest is None else self.turned(self.stored.rest)
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One tensor in one step; the three arrays have one shape."""
+    """One tensor in one step; the arrays have one shape. ``rest`` holds the low halves of a split parameter."""
 
     tensor: Tensor
     p: Floats
     g: Floats
     m: Floats
+    rest: Floats | None
     dense: bool
 
     @property
@@ -71,6 +86,11 @@ class Cut:
         """Its blocks of at most ``limit`` elements."""
         for box in boxes(self.p.shape, limit):
             yield Block(self, box)
+
+    def masters(self, chunk: Box | slice) -> Floats:
+        """The parameter's elements in ``chunk``, or those of which they are the high halves."""
+        p = at(self.p, chunk)
+        return p if self.rest is None else join(p, at(self.rest, chunk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +111,24 @@ class Block:
     def load(self, work: Workspace) -> Triple:
         """p, g and m of this block, and ``work`` prepared for them."""
         cut, box = self.cut, self.box
-        p, g, m = cut.p[box], cut.g[box], cut.m[box]
+        p, g, m = cut.masters(box), cut.g[box], cut.m[box]
         work.prepare(p.size, self.compute)
         return work.flat(p, 2), work.flat(g, 3), work.flat(m, 4)
 
-    def store_params(self, p: Floats) -> None:
+    def store_params(self, p: Floats, draw: Draw) -> None:
         """Round ``p`` back to storage, if :meth:`load` copied it."""
-        _put_back(self.cut.p[self.box], p)
+        cut, box = self.cut, self.box
+        rest = None if cut.rest is None else cut.rest[box]
+        cut.tensor.stored.put_back(cut.p[box], rest, p, draw, Place(box, cut.p.shape))
 
     def store_momenta(self, m: Floats) -> None:
         """Round ``m`` back to storage, if :meth:`load` copied it."""
-        _put_back(self.cut.m[self.box], m)
+        put_back(self.cut.m[self.box], m)
 
 
-def _put_back(old: Floats, new: Floats) -> None:
-    if not np.may_share_memory(old, new):
-        old[...] = storable(new, old.dtype).reshape(old.shape)
+def at(array: Floats, chunk: Box | slice) -> Floats:
+    """A box of an array, or a range of its elements in C order."""
+    return array[chunk] if isinstance(chunk, tuple) else array.flat[chunk]
 
 
 class Group:
@@ -122,6 +144,7 @@ class Group:
         self.tensors = tensors
         self.params = [tensor.turned(tensor.param) for tensor in tensors]
         self.momenta = [tensor.turned(tensor.momentum) for tensor in tensors]
+        self.rests = [tensor.turned_rest for tensor in tensors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +163,20 @@ class Batch:
         group = self.group
         work.prepare(group.spans[-1].stop, group.compute)
         grads = [tensor.turned(self.grads[tensor.index]) for tensor in group.tensors]
-        return work.joined(group.params, 2), work.joined(grads, 3), work.joined(group.momenta, 4)
+        masters = [
+            param if rest is None else join(param, rest) for param, rest in zip(group.params, group.rests, strict=True)
+        ]
+        return work.joined(masters, 2), work.joined(grads, 3), work.joined(group.momenta, 4)
 
-    def store_params(self, p: Floats, positions: Iterable[int] | None = None) -> None:
+    def store_params(self, p: Floats, draw: Draw, positions: Iterable[int] | None = None) -> None:
         """Round ``p`` back to all tensors, or to those at ``positions``."""
-        self._store(p, self.group.params, positions)
+        group = self.group
+        for position in range(len(group.spans)) if positions is None else positions:
+            stored, param, rest = group.tensors[position].stored, group.params[position], group.rests[position]
+            stored.put_back(param, rest, p[group.spans[position]], draw)
 
     def store_momenta(self, m: Floats, positions: Iterable[int] | None = None) -> None:
         """Round ``m`` back to all tensors, or to those at ``positions``."""
-        self._store(m, self.group.momenta, positions)
-
-    def _store(self, values: Floats, targets: Sequence[Floats], positions: Iterable[int] | None) -> None:
-        is_double = self.compute == "float64"
-        for position in range(len(targets)) if positions is None else positions:
-            target, part = targets[position], values[self.group.spans[position]]
-            if is_double:
-                part = storable(part, target.dtype)
-            target[...] = part if target.ndim == 1 else part.reshape(target.shape)
+        group = self.group
+        for position in range(len(group.spans)) if positions is None else positions:
+            put_back(group.momenta[position], m[group.spans[position]])

@@ -12,7 +12,7 @@ import numpy as np
 from signopt.backends import _numpy_blocks as kernels
 from signopt.backends._layout import Box, boxes, row_boxes
 from signopt.backends._numpy_blocks import Floats, Workspace, has_nan
-from signopt.backends._numpy_tensors import Batch, Block, Cut, Group
+from signopt.backends._numpy_tensors import Batch, Block, Cut, Group, at
 from signopt.backends._pairwise import combined, leaves
 from signopt.rules.tiger import TigerCoefficients
 
@@ -71,9 +71,7 @@ class Look:
     def take(self, chunks: Chunks, work: Workspace) -> None:
         """Look at some chunks."""
         for index, chunk in chunks:
-            p, g = (
-                array[chunk] if isinstance(chunk, tuple) else array.flat[chunk] for array in (self.cut.p, self.cut.g)
-            )
+            p, g = self.cut.masters(chunk), at(self.cut.g, chunk)
             work.prepare(p.size, self.cut.tensor.compute)
             if self._sums_wanted:
                 self._sums.flat[index] = np.add.reduce(work.squares(p), axis=None)
@@ -86,11 +84,11 @@ class Look:
         traits = self.cut.tensor.traits
         if self.broken:
             kernels.shrink(p, k, traits.centre)
-            block.store_params(p)
+            block.store_params(p, k.draw)
         elif k.moves:
             rate = self._rate(block, p, work, k)
             kernels.tiger(p, g, m, work, k, rate, block.shape, traits.decays)
-            block.store_params(p)
+            block.store_params(p, k.draw)
             block.store_momenta(m)
         else:
             kernels.tiger_momentum(g, m, work, k)
@@ -119,10 +117,10 @@ def update_batch(batch: Batch, work: Workspace, k: TigerCoefficients) -> None:
     healthy = [position for position in range(len(group.spans)) if position not in broken]
     if k.moves:
         kernels.tiger(p, g, m, work, k, _group_rate(group, p, work, k), p.shape, group.traits.decays)
-        batch.store_params(p, healthy)
+        batch.store_params(p, k.draw, healthy)
     else:
         kernels.tiger_momentum(g, m, work, k)
-    batch.store_params(shrunk, broken)
+    batch.store_params(shrunk, k.draw, broken)
     batch.store_momenta(m, healthy)
 
 

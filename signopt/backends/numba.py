@@ -11,6 +11,7 @@ from signopt.backends import _numba_kernels as kernels
 from signopt.backends._base import Backend
 from signopt.backends._numba_families import TensorTable, is_addressable, is_compiled
 from signopt.backends._numba_tiger import TigerTable
+from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._threads import default_threads
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import RoleTraits, traits_of
@@ -50,18 +51,25 @@ class NumbaBackend(Backend):
 
     name: ClassVar[str] = "numba"
 
-    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
         self.threads = default_threads()
         roles = roles or ["matrix"] * len(params)
         traits = [traits_of(role) for role in roles]
-        families, self._rest_indices = _families(params, momenta, traits)
-        self._tables = [TensorTable(indices, params, momenta) for indices in families]
+        families, self._rest_indices = _families(params, momenta, traits, storage)
+        self._tables = [TensorTable(indices, params, momenta, storage) for indices in families]
         self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
         self._muon = NumpyBackend(params, momenta)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
             [momenta[i] for i in self._rest_indices],
             [roles[i] for i in self._rest_indices],
+            storage.some(self._rest_indices),
         )
 
     def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
@@ -85,7 +93,8 @@ class NumbaBackend(Backend):
         k: Any = coefficients.rounded(table.compute.name)
         if isinstance(k, TigerCoefficients):
             return self._tigers[table].prepare(k, threads)
-        return table.prepare(getattr(kernels, k.rule), threads, table.elements, table.scalars(**_SCALARS[k.rule](k)))
+        scalars = table.scalars(**_SCALARS[k.rule](k))
+        return table.prepare(getattr(kernels, k.rule), threads, table.elements, scalars, table.policy(k.draw))
 
 
 _SCALARS: dict[str, Callable[[Any], dict[str, float]]] = {
@@ -96,7 +105,7 @@ _SCALARS: dict[str, Callable[[Any], dict[str, float]]] = {
 
 
 def _families(
-    params: Sequence[Array], momenta: Sequence[Array], traits: Sequence[RoleTraits]
+    params: Sequence[Array], momenta: Sequence[Array], traits: Sequence[RoleTraits], storage: Storage
 ) -> tuple[list[list[int]], list[int]]:
     """The places of parameters by pair of dtypes with a kernel, and of those left over. Empty ones are in none."""
     families: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -105,6 +114,8 @@ def _families(
         if not param.size:
             continue
         dtypes = dtype_name(param), dtype_name(momentum)
-        served = is_compiled(*dtypes) and is_addressable(param, momentum, by_row=trait.rms == "row")
+        beside = [storage.rest(index)] if storage.of(param) == "split" else []
+        upright = trait.rms == "row" or storage.of(param) == "stochastic"
+        served = is_compiled(*dtypes) and is_addressable(param, momentum, *beside, upright=upright)
         (families[dtypes] if served else rest).append(index)
     return list(families.values()), rest

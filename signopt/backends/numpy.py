@@ -20,6 +20,7 @@ from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._numpy_muon import Matrices
 from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, Group, Tensor
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
+from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._threads import default_threads, for_each
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
@@ -62,12 +63,18 @@ class NumpyBackend(Backend):
 
     name: ClassVar[str] = "numpy"
 
-    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
         self.threads = default_threads()
         self._params, self._momenta = params, momenta
         self._matrices: Matrices | None = None
         tensors = [
-            Tensor(index, param, momentum, traits_of(role))
+            Tensor(index, param, momentum, traits_of(role), storage)
             for index, (param, momentum, role) in enumerate(
                 zip(params, momenta, roles or ["matrix"] * len(params), strict=True)
             )
@@ -119,7 +126,7 @@ class NumpyBackend(Backend):
         def update(piece: Block | Batch, work: Workspace) -> None:
             p, g, m = piece.load(work)
             kernel(p, g, m, work, by_dtype[piece.compute])
-            piece.store_params(p)
+            piece.store_params(p, coefficients.draw)
             piece.store_momenta(m)
 
         blocks = (block for cut in self._cuts(grads) for block in crew.blocks(cut))

@@ -8,6 +8,8 @@ from typing import ClassVar
 from signopt._namespace import Array
 from signopt.backends._base import Backend
 from signopt.backends._interop import without_graph
+from signopt.backends._storage import NEAREST, Storage
+from signopt.backends._stored import Stored
 from signopt.roles import traits_of
 from signopt.rules import UPDATES
 from signopt.rules.coefficients import Coefficients
@@ -20,8 +22,14 @@ class PortableBackend(Backend):
 
     name: ClassVar[str] = "portable"
 
-    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
-        self._params = params
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
+        self._params = [Stored(param, index, storage) for index, param in enumerate(params)]
         self._momenta = momenta
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
         self._no_graph = without_graph(params[0])
@@ -30,11 +38,15 @@ class PortableBackend(Backend):
         update = UPDATES[coefficients.rule]
         rows = zip(self._params, grads, self._momenta, self._traits, strict=True)
         with self._no_graph():
-            results = [update(p, g, m, coefficients, traits) for p, g, m, traits in rows]
-        return lambda: self._write(results)
+            results = [update(p.read(), p.like_read(g), m, coefficients, traits) for p, g, m, traits in rows]
+            written = [
+                pair
+                for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True)
+                for pair in (*param.rounded(new_param, coefficients.draw), (momentum, new_momentum))
+            ]
+        return lambda: self._write(written)
 
-    def _write(self, results: Sequence[tuple[Array, Array]]) -> None:
+    def _write(self, written: Sequence[tuple[Array, Array]]) -> None:
         with self._no_graph():
-            for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True):
-                param[...] = new_param
-                momentum[...] = new_momentum
+            for array, value in written:
+                array[...] = value

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from signopt._namespace import Namespace
 from signopt._traced import Traced
 
-__all__ = ["Coefficients"]
+__all__ = ["Coefficients", "Draw"]
+
+
+class Draw(NamedTuple):
+    """Of what the random words of one step are a function, beside tensor and element."""
+
+    seed: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """The numbers of one step of one rule; every field of type float is rounded."""
+    """The numbers of one step of one rule; every field of type float is rounded.
+
+    ``draw`` serves parameters that are rounded stochastically.
+    """
 
     rule: ClassVar[str]
+    draw: Draw = field(default=Draw(), kw_only=True)
 
     @classmethod
     def numbers(cls) -> list[str]:

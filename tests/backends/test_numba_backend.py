@@ -36,7 +36,7 @@ def assembly(kernel, storage="f32", **options):
     arrays = (
         array.view(like.dtype) for array, like in zip((p, m, g), table.family[2:] + table.family[2:3], strict=True)
     )
-    compiled(table.family, *arrays, k, k.lr, k.weight_decay)
+    compiled(table.family, *arrays, None, k, k.lr, k.weight_decay)
     return "\n".join(compiled.inspect_asm().values())
 
 
@@ -68,7 +68,7 @@ def test_squares_are_summed_in_the_order_of_numpy(storage):
     sizes = [*range(1, 1200), *range(2040, 2060), *range(4090, 4110), 65_535, 65_536, 65_537, 69_993]
     place, like = values.ctypes.data, TensorTable([0], [values], [values]).family.param_like
     for size in sizes:
-        total, broken = kernels._look((place, place, place), size, like)
+        total, broken = kernels._look((place, place, place, None), size, like)
         assert total == np.sum(squares[:size]), size
         assert not broken
 
@@ -80,7 +80,7 @@ def test_a_nan_is_seen_wherever_it_is(storage):
     for index in range(values.size):
         grad = values.copy()
         grad[index] = np.nan
-        places = values.ctypes.data, grad.ctypes.data, values.ctypes.data
+        places = values.ctypes.data, grad.ctypes.data, values.ctypes.data, None
         assert kernels._look(places, values.size, like)[1], index
         assert not kernels._look(places, index, like)[1], index
 

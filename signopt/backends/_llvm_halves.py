@@ -1,0 +1,112 @@
+"""Float32 to 16 bits by random words, and in two halves, as LLVM instructions on scalars or vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+__all__ = ["joined_halves", "split_halves", "stochastic_bfloat16", "stochastic_float16"]
+
+_I16, _I32 = ir.IntType(16), ir.IntType(32)
+_MAGNITUDE, _INFINITY = 0x7FFFFFFF, 0x7F800000
+
+
+class _Bits:
+    """Arithmetic on 32-bit integers, or on vectors of them as long as ``like``."""
+
+    def __init__(self, builder: ir.IRBuilder, like: Any) -> None:
+        self.builder = builder
+        self._count = like.type.count if isinstance(like.type, ir.VectorType) else 0
+        self.int16, self.int32, self.float = (self._typed(kind) for kind in (_I16, _I32, ir.FloatType()))
+
+    def _typed(self, kind: Any) -> Any:
+        return ir.VectorType(kind, self._count) if self._count else kind
+
+    def number(self, value: int) -> Any:
+        return ir.Constant(self.int32, [value] * self._count if self._count else value)
+
+    def of(self, floats: Any) -> Any:
+        return self.builder.bitcast(floats, self.int32)
+
+    def wide(self, halves: Any) -> Any:
+        return self.builder.zext(halves, self.int32) if halves.type == self.int16 else halves
+
+    def half(self, bits: Any) -> Any:
+        return self.builder.trunc(bits, self.int16)
+
+    def mask(self, bits: Any, value: int) -> Any:
+        return self.builder.and_(bits, self.number(value))
+
+    def right(self, bits: Any, count: int) -> Any:
+        return self.builder.lshr(bits, self.number(count))
+
+    def left(self, bits: Any, count: int) -> Any:
+        return self.builder.shl(bits, self.number(count))
+
+    def above(self, bits: Any, value: int) -> Any:
+        return self.builder.icmp_unsigned(">", bits, self.number(value))
+
+    def at_most(self, bits: Any, value: int) -> Any:
+        return self.builder.select(self.above(bits, value), self.number(value), bits)
+
+    def chosen(self, condition: Any, value: int, other: Any) -> Any:
+        return self.builder.select(condition, self.number(value), other)
+
+    def sign(self, bits: Any) -> Any:
+        """The sign of a float32 where the sign of a half is."""
+        return self.mask(self.right(bits, 16), 0x8000)
+
+
+def stochastic_bfloat16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
+    """The bits of :func:`signopt.rounding.round_bfloat16`."""
+    on = _Bits(builder, value)
+    bits = on.of(value)
+    magnitude = on.mask(bits, _MAGNITUDE)
+    rounded = builder.or_(on.right(builder.add(magnitude, on.wide(word)), 16), on.sign(bits))
+    return on.half(on.chosen(on.above(magnitude, _INFINITY), 0x7FC0, rounded))
+
+
+def stochastic_float16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
+    """The bits of :func:`signopt.rounding.round_float16`."""
+    on = _Bits(builder, value)
+    bits = on.of(value)
+    magnitude = on.mask(bits, _MAGNITUDE)
+    exponent = on.right(magnitude, 23)
+    leading = on.chosen(on.above(exponent, 0), 0x800000, on.number(0))
+    significand = builder.or_(on.mask(magnitude, 0x7FFFFF), leading)
+    lowest = on.at_most(on.chosen(on.above(exponent, 0), 0, on.number(1)), 1)
+    dropped = builder.sub(on.number(126), on.at_most(builder.add(exponent, lowest), 113))
+    normal = builder.sub(on.right(magnitude, 13), on.number(112 << 10))
+    subnormal = builder.lshr(significand, on.at_most(dropped, 31))
+    below = builder.select(on.above(exponent, 112), normal, subnormal)
+    is_far = on.above(dropped, 32)
+    near = builder.shl(significand, on.chosen(is_far, 0, builder.sub(on.number(32), dropped)))
+    distance = on.at_most(builder.sub(dropped, on.number(32)), 31)
+    far = builder.lshr(significand, builder.select(is_far, distance, on.number(0)))
+    carries = builder.icmp_unsigned(">", word, builder.not_(builder.select(is_far, far, near)))
+    rounded = builder.add(below, builder.zext(carries, on.int32))
+    rounded = builder.or_(on.chosen(on.above(magnitude, 0x477FFFFF), 0x7C00, rounded), on.sign(bits))
+    return on.half(on.chosen(on.above(magnitude, _INFINITY), 0x7E00, rounded))
+
+
+def split_halves(builder: ir.IRBuilder, value: Any) -> tuple[Any, Any]:
+    """The bits of :func:`signopt.rounding.split`."""
+    on = _Bits(builder, value)
+    bits = on.of(value)
+    magnitude = on.mask(bits, _MAGNITUDE)
+    is_nan = on.above(magnitude, _INFINITY)
+    high = builder.or_(on.right(builder.add(magnitude, on.number(0x8000)), 16), on.sign(bits))
+    return on.half(on.chosen(is_nan, 0x7FC0, high)), on.half(on.chosen(is_nan, 0, magnitude))
+
+
+def joined_halves(builder: ir.IRBuilder, high: Any, low: Any) -> Any:
+    """The float32 of :func:`signopt.rounding.join`."""
+    on = _Bits(builder, high)
+    top, rest = on.wide(high), on.wide(low)
+    magnitude, is_negative = on.mask(top, 0x7FFF), on.right(rest, 15)
+    bits = builder.or_(on.left(builder.sub(magnitude, is_negative), 16), rest)
+    is_zero = builder.icmp_unsigned("<", magnitude, is_negative)
+    bits = on.chosen(is_zero, 0, on.at_most(bits, _INFINITY))
+    bits = on.chosen(on.above(magnitude, _INFINITY >> 16), 0x7FC00000, bits)
+    return builder.bitcast(builder.or_(bits, on.left(on.mask(top, 0x8000), 16)), on.float)

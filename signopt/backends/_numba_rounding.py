@@ -1,0 +1,205 @@
+"""How compiled kernels store a parameter: rounded to nearest, by random words, or in two halves.
+
+A kernel takes a policy: None for nearest, :class:`Draws` or :class:`Rests`. Its type is known when the kernel is
+compiled, so that each policy has machine code of its own. Of a piece of a tensor, ``beside`` is what the policy keeps
+or makes beside p: nothing, the words of its elements, or their low halves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from signopt.backends import _llvm_halves as halves
+from signopt.backends._numba_floats import element, loaded, narrowed, pointer_to, widened
+
+__all__ = [
+    "ROOM",
+    "Draws",
+    "Rests",
+    "beside_piece",
+    "loaded_master",
+    "read",
+    "rest_further",
+    "rest_place",
+    "stretch",
+    "write",
+]
+
+DRAWN = 4096
+"""For so many elements words are drawn at a time: they stay in the cache next to the processor."""
+
+ROOM = DRAWN + 8
+"""Elements that have words, counting those of the first and the last block that are not wanted, as 32-bit words."""
+
+
+class Draws(NamedTuple):
+    """The key of one step's words, and the number of each tensor."""
+
+    key_low: Any
+    key_high: Any
+    step: Any
+    tensors: Any
+
+
+class Rests(NamedTuple):
+    """The address of the low halves of each tensor."""
+
+    addresses: Any
+
+
+def _is(policy: Any, kind: type) -> bool:
+    return getattr(policy, "instance_class", None) is kind
+
+
+def stretch(policy: Any) -> Any:
+    """How many elements are updated at a time."""
+
+
+def rest_place(policy: Any, t: Any, first: Any) -> Any:
+    """The address of the low half of element ``first`` of tensor ``t``, or None if there is none."""
+
+
+def rest_further(place: Any, count: Any) -> Any:
+    """The address of the low half ``count`` elements after ``place``, or None if there is none."""
+
+
+def loaded_master(place: Any, rest: Any, like: Any) -> Any:
+    """The number at ``place`` in the compute dtype, whose low half is at ``rest`` unless that is None."""
+
+
+def beside_piece(policy: Any, t: Any, first: Any, last: Any, room: Any, family: Any) -> Any:
+    """What there is beside elements ``first`` to ``last`` of tensor ``t``; words are put into ``room``."""
+
+
+def read(stored: Any, beside: Any, i: Any) -> Any:
+    """Element ``i`` of a piece in the compute dtype."""
+
+
+def write(stored: Any, beside: Any, i: Any, value: Any, like: Any) -> None:
+    """Store the new value of element ``i`` of a piece."""
+
+
+@overload(stretch, inline="always", strict=False)
+def _stretch(policy: Any) -> Any:
+    if _is(policy, Draws):
+        return lambda policy: DRAWN
+    return lambda policy: np.int64(1 << 62)
+
+
+@overload(rest_place, inline="always", strict=False)
+def _rest_place(policy: Any, t: Any, first: Any) -> Any:
+    if _is(policy, Rests):
+        return lambda policy, t, first: element(policy.addresses[t], first, np.int16(0))
+    return lambda policy, t, first: None
+
+
+@overload(rest_further, inline="always", strict=False)
+def _rest_further(place: Any, count: Any) -> Any:
+    if place == types.none:
+        return lambda place, count: None
+    return lambda place, count: element(place, count, np.int16(0))
+
+
+@overload(loaded_master, inline="always", strict=False)
+def _loaded_master(place: Any, rest: Any, like: Any) -> Any:
+    if rest == types.none:
+        return lambda place, rest, like: widened(loaded(place, like))
+    return lambda place, rest, like: _joined(loaded(place, like), loaded(rest, np.int16(0)))
+
+
+@overload(beside_piece, strict=False)
+def _beside_piece(policy: Any, t: Any, first: Any, last: Any, room: Any, family: Any) -> Any:
+    if _is(policy, Rests):
+        return lambda policy, t, first, last, room, family: carray(
+            pointer_to(element(policy.addresses[t], first, np.int16(0)), np.int16(0)), last - first
+        )
+    if not _is(policy, Draws):
+        return lambda policy, t, first, last, room, family: None
+    param_like = family.types[family.fields.index("param_like")]
+    word, per_block = (np.uint16(0), 8) if param_like == types.uint16 else (np.uint32(0), 4)
+
+    def drawn(policy: Any, t: Any, first: Any, last: Any, room: Any, family: Any) -> Any:
+        block = first // per_block
+        blocks = (last + per_block - 1) // per_block - block
+        _draw(carray(pointer_to(room, np.uint32(0)), 4 * blocks), block, policy, policy.tensors[t])
+        return carray(pointer_to(element(room, first - block * per_block, word), word), last - first)
+
+    return drawn
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _draw(words: Any, first: Any, draws: Any, tensor: Any) -> None:
+    """Philox4x32-10 on successive blocks from ``first`` on: four words of 32 bits each, or eight of 16.
+
+    Words are kept in 64 bits, of which the upper half is whatever a product left there, until they are multiplied.
+    """
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    for block in range(len(words) // 4):
+        c0, c2, c3 = np.uint64(first + block), np.uint64(draws.step), np.uint64(tensor)
+        c1 = c0 >> half
+        k0, k1 = np.uint64(draws.key_low), np.uint64(draws.key_high)
+        for _ in range(10):
+            p0, p1 = (c0 & low) * np.uint64(0xD2511F53), (c2 & low) * np.uint64(0xCD9E8D57)
+            c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ k0, p1, (p0 >> half) ^ c3 ^ k1, p0
+            k0, k1 = k0 + np.uint64(0x9E3779B9), k1 + np.uint64(0xBB67AE85)
+        words[4 * block], words[4 * block + 1] = np.uint32(c0), np.uint32(c1)
+        words[4 * block + 2], words[4 * block + 3] = np.uint32(c2), np.uint32(c3)
+
+
+@overload(read, inline="always", strict=False)
+def _read(stored: Any, beside: Any, i: Any) -> Any:
+    if getattr(beside, "dtype", None) == types.int16:
+        return lambda stored, beside, i: _joined(stored[i], beside[i])
+    return lambda stored, beside, i: widened(stored[i])
+
+
+@overload(write, inline="always", strict=False)
+def _write(stored: Any, beside: Any, i: Any, value: Any, like: Any) -> Any:
+    kind = getattr(beside, "dtype", None)
+    if kind is None:
+
+        def nearest(stored: Any, beside: Any, i: Any, value: Any, like: Any) -> None:
+            stored[i] = narrowed(value, like)
+
+        return nearest
+    if kind == types.int16:
+
+        def split(stored: Any, beside: Any, i: Any, value: Any, like: Any) -> None:
+            stored[i], beside[i] = _split(value)
+
+        return split
+
+    def stochastic(stored: Any, beside: Any, i: Any, value: Any, like: Any) -> None:
+        stored[i] = _by_word(value, beside[i], like)
+
+    return stochastic
+
+
+@intrinsic
+def _by_word(typing_context: Any, value: Any, word: Any, like: Any) -> Any:
+    rounded = halves.stochastic_bfloat16 if like == types.uint16 else halves.stochastic_float16
+    return like(value, word, like), lambda context, builder, signature, args: rounded(builder, args[0], args[1])
+
+
+@intrinsic
+def _split(typing_context: Any, value: Any) -> Any:
+    result = types.Tuple([types.uint16, types.int16])
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return cgutils.pack_struct(builder, halves.split_halves(builder, args[0]))
+
+    return result(value), generate
+
+
+@intrinsic
+def _joined(typing_context: Any, high: Any, low: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        return halves.joined_halves(builder, *args)
+
+    return types.float32(high, low), generate
