@@ -13,13 +13,18 @@ from signopt.roles import traits_of
 __all__ = ["warn_about_zeros"]
 
 
-def warn_about_zeros(params: Mapping[str, Array], roles: Mapping[str, str]) -> None:
+def warn_about_zeros(
+    params: Mapping[str, Array],
+    roles: Mapping[str, str],
+    *,
+    remedy: str = 'give them the role "bias" (roles={name: "bias"})',
+) -> None:
     """Warn once, naming every parameter of which a part would never move."""
     frozen = [f"{name!r} ({part})" for name, param in params.items() if (part := _frozen_part(param, roles[name]))]
     if frozen:
         warnings.warn(
             f"all zero, so their RMS is 0 and Tiger never moves them: {', '.join(frozen)}. Initialise them with other "
-            'values, or give them the role "bias" (roles={name: "bias"}), whose rate is 0.5·lr',
+            f"values, or {remedy}, whose rate is 0.5·lr",
             UserWarning,
             stacklevel=3,
         )

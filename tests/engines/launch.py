@@ -1,0 +1,36 @@
+"""Programs of several processes on this machine, bounded in time."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120
+"""Far more than any of them takes; a machine that needs longer has stopped."""
+
+
+def run(*arguments, **environment):
+    """Run Python with these arguments; return its exit code and output. Its whole group of processes ends with it."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", **environment},
+    )
+    try:
+        output, _ = process.communicate(timeout=SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output
+
+
+def torchrun(ranks, script, *arguments, **environment):
+    """A script on as many ranks of torch.distributed, as ``torchrun --standalone`` would start it."""
+    options = ("--standalone", f"--nproc_per_node={ranks}")
+    return run("-m", "torch.distributed.run", *options, script, *arguments, **environment)

@@ -1,0 +1,336 @@
+"""The torch optimizers do what torch's users expect of an optimizer, with the bits of the rule."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+import signopt  # noqa: E402
+import signopt.torch  # noqa: E402
+from signopt.conformance import check  # noqa: E402
+from signopt.conformance.adapters.torch import TorchPort, from_tensor  # noqa: E402
+from signopt.roles import role_of  # noqa: E402
+from tests.bits import assert_same_bits  # noqa: E402
+
+HYPER = {"lr": 1e-2, "weight_decay": 0.1}
+KINDS = {
+    "Lion": (signopt.lion, {"betas": (0.9, 0.98)}),
+    "Signum": (signopt.signum, {"beta": 0.8}),
+    "Tiger": (signopt.tiger, {"beta": 0.9, "accumulation_steps": 2, "schedule": {3: 1.0}}),
+    "Muon": (signopt.muon, {"momentum": 0.9}),
+}
+pytestmark = pytest.mark.filterwarnings("ignore:all zero")
+
+
+def build(kind, params, **options):
+    return getattr(signopt.torch, kind)(params, **HYPER, **KINDS[kind][1], **options)
+
+
+def rule_step(kind, param, grad, momentum, step):
+    """One step of the pure rule on NumPy arrays; for Muon, whose products are torch's, on tensors."""
+    rule, options = KINDS[kind]
+    options = {"beta" if name == "momentum" else name: value for name, value in options.items()}
+    if kind == "Tiger":
+        options["step"] = step
+    arrays = [t.detach().clone() for t in (param, grad, momentum)]
+    if kind != "Muon":
+        arrays = [from_tensor(t) for t in arrays]
+    return rule(*arrays, **HYPER, **options)
+
+
+def matrices(dtype=torch.float32, count=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.Parameter(torch.randn(5, 4 + i, generator=generator).to(dtype)) for i in range(count)]
+
+
+def give_grads(params, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for param in params:
+        param.grad = torch.randn(param.shape, generator=generator).to(param.dtype)
+
+
+def as_array(result):
+    return result if isinstance(result, np.ndarray) else from_tensor(result)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_the_rules(kind, dtype):
+    params = matrices(dtype)
+    optimizer = build(kind, params)
+    momenta = [torch.zeros_like(param) for param in params]
+    for step in range(4):
+        give_grads(params, step)
+        expected = [rule_step(kind, p, p.grad, m, step) for p, m in zip(params, momenta, strict=True)]
+        optimizer.step()
+        for param, (new_param, new_momentum) in zip(params, expected, strict=True):
+            assert_same_bits(from_tensor(param), as_array(new_param))
+            assert_same_bits(from_tensor(optimizer.state[param]["momentum"]), as_array(new_momentum))
+        momenta = [optimizer.state[param]["momentum"].clone() for param in params]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_states_and_pickles_go_on_alike(kind):
+    params = matrices()
+    optimizer = build(kind, params)
+    give_grads(params, 0)
+    optimizer.step()
+    stream = io.BytesIO()
+    torch.save(optimizer.state_dict(), stream)
+    stream.seek(0)
+    loaded = build(kind, copy.deepcopy(params))
+    loaded.load_state_dict(torch.load(stream))
+    optimizers = [optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer)), loaded]
+    for each in optimizers:
+        own = each.param_groups[0]["params"]
+        give_grads(own, 1)
+        each.step()
+        for param, mine in zip(params, own, strict=True):
+            assert torch.equal(param, mine)
+    assert len({id(each.param_groups[0]["params"][0]) for each in optimizers}) == 4
+
+
+def test_a_state_loaded_from_a_live_one_is_a_copy():
+    first, second = (build("Lion", matrices()) for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    give_grads(second.param_groups[0]["params"], 0)
+    second.step()
+    assert not any(state["momentum"].any() for state in first.state.values())
+
+
+def test_a_float32_momentum_survives_beside_bfloat16():
+    params = matrices(torch.bfloat16)
+    optimizer = build("Lion", params, momentum_dtype=torch.float32)
+    give_grads(params, 0)
+    optimizer.step()
+    kept = optimizer.state[params[0]]["momentum"].clone()
+    other = build("Lion", matrices(torch.bfloat16), momentum_dtype=torch.float32)
+    other.load_state_dict(optimizer.state_dict())
+    loaded = other.state[other.param_groups[0]["params"][0]]["momentum"]
+    assert loaded.dtype == torch.float32
+    assert torch.equal(loaded, kept)
+    assert (kept != kept.bfloat16()).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_autograd_sees_that_a_parameter_has_changed(kind):
+    params = matrices()
+    optimizer = build(kind, params, **({} if kind != "Tiger" else {"role": "bias"}))
+    loss = sum((param**2).sum() for param in params)
+    give_grads(params, 0)
+    versions = [param._version for param in params]
+    optimizer.step()
+    assert all(param._version > version for param, version in zip(params, versions, strict=True))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_closures_schedulers_and_groups():
+    first, second = matrices(count=2)
+    optimizer = build("Lion", [{"params": [first], "lr": 0.5}])
+    optimizer.add_param_group({"params": [second], "weight_decay": 0.0})
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = first.sum() - second.sum()
+        loss.backward()
+        return loss
+
+    before = first.detach().clone(), second.detach().clone()
+    assert optimizer.step(closure) == before[0].sum() - before[1].sum()
+    scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.005]
+    wanted = signopt.lion(before[1].numpy(), -np.ones((5, 5), np.float32), np.zeros((5, 5), np.float32), lr=1e-2)
+    assert_same_bits(second.detach().numpy(), wanted[0])
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.25)
+    optimizer.step()
+
+
+def test_a_grad_scaler_skips_what_overflowed():
+    params = matrices()
+    optimizer = build("Lion", params)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    before = [param.detach().clone() for param in params]
+    scaler.scale(sum(param.sum() for param in params)).backward()
+    params[0].grad[0, 0] = torch.inf
+    scaler.step(optimizer)
+    scaler.update()
+    assert all(torch.equal(param, old) for param, old in zip(params, before, strict=True))
+    optimizer.zero_grad()
+    scaler.scale(sum(param.sum() for param in params)).backward()
+    scaler.step(optimizer)
+    wanted = rule_step("Lion", before[0], torch.ones_like(before[0]), torch.zeros_like(before[0]), 0)
+    assert_same_bits(params[0].detach().numpy(), wanted[0])
+
+
+def test_parameters_without_a_gradient_stay_and_do_not_count():
+    first, second = matrices(count=2)
+    optimizer = build("Tiger", [first, second])
+    give_grads([first], 0)
+    optimizer.step()
+    assert [int(optimizer.state[param]["step"]) for param in (first, second)] == [1, 0]
+    assert not optimizer.state[second]["momentum"].any()
+
+
+def test_a_step_happens_on_all_parameters_or_on_none():
+    params = matrices()
+    optimizer = build("Lion", [{"params": params[:2]}, {"params": params[2:]}])
+    before = [param.detach().clone() for param in params]
+    give_grads(params, 0)
+    params[2].grad = params[2].grad.to_sparse()
+    with pytest.raises(TypeError, match="sparse"):
+        optimizer.step()
+    give_grads(params, 0)
+    optimizer.param_groups[1]["lr"] = -1.0
+    with pytest.raises(ValueError, match="lr must be zero or positive"):
+        optimizer.step()
+    assert all(torch.equal(param, old) for param, old in zip(params, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "options", "words"),
+    [
+        ("Lion", [torch.zeros(2)], {"lr": -1.0}, "lr must be zero or positive"),
+        ("Lion", [torch.zeros(2, dtype=torch.complex64)], {}, "complex64"),
+        ("Lion", [torch.zeros(2)], {"momentum_dtype": torch.float64}, "momentum"),
+        ("Tiger", [torch.ones(2)], {"role": "norm"}, "role must be one of"),
+        ("Muon", [("b", torch.ones(2))], {}, "'b' has shape .2,. and is no matrix"),
+    ],
+)
+def test_bad_input_is_refused_when_it_is_given(kind, params, options, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        getattr(signopt.torch, kind)(params, **options)
+
+
+def test_states_of_other_optimizers_are_refused():
+    params = matrices()
+    adam = torch.optim.AdamW(params)
+    give_grads(params, 0)
+    adam.step()
+    optimizer = build("Lion", params)
+    with pytest.raises(ValueError, match="no momentum, but 'step', 'exp_avg'"):
+        optimizer.load_state_dict(adam.state_dict())
+    state = optimizer.state_dict()
+    state["state"][0] = {"momentum": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"shape \(1,\)"):
+        optimizer.load_state_dict(state)
+
+
+def test_a_model_moved_to_another_dtype_or_memory_is_followed():
+    params = matrices()
+    optimizer = build("Lion", params)
+    give_grads(params, 0)
+    optimizer.step()
+    moved = [param.detach().clone() for param in params]
+    for param, data in zip(params, moved, strict=True):
+        param.data = data
+    give_grads(params, 1)
+    optimizer.step()
+    assert (moved[0] == params[0]).all()
+    params[0].data = params[0].data.half()
+    give_grads(params, 2)
+    optimizer.step()
+    assert params[0].dtype == torch.float16
+
+
+def test_a_compiled_training_step_has_the_rules_bits():
+    params = matrices()
+    optimizer = build("Lion", params)
+    give_grads(params, 0)
+    expected = [rule_step("Lion", p, p.grad, torch.zeros_like(p), 0)[0] for p in params]
+    torch.compile(optimizer.step, backend="eager")()
+    for param, wanted in zip(params, expected, strict=True):
+        assert_same_bits(param.detach().numpy(), wanted)
+
+
+def test_tensors_that_are_subclasses_are_updated_by_the_rule():
+    class Tagged(torch.Tensor):
+        pass
+
+    plain = matrices(count=1)[0]
+    tagged = torch.nn.Parameter(plain.detach().clone().as_subclass(Tagged))
+    for param in (plain, tagged):
+        param.grad = torch.ones_like(param)
+        build("Lion", [param]).step()
+    assert torch.equal(plain, tagged.as_subclass(torch.Tensor))
+
+
+def test_roles_come_from_the_modules():
+    class LlamaRMSNorm(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(4))
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = torch.nn.Embedding(9, 4)
+            self.pos_embed = torch.nn.Parameter(torch.ones(3, 4))
+            self.layers = torch.nn.ModuleList([torch.nn.TransformerEncoderLayer(4, 2, 8), LlamaRMSNorm()])
+            self.frozen = torch.nn.Parameter(torch.ones(4), requires_grad=False)
+            self.head = torch.nn.Linear(4, 9, bias=False)
+            self.head.weight = self.embed.weight
+
+    model = Model()
+    names = {param: name for name, param in model.named_parameters()}
+    by_role = {group["role"]: sorted(names[p] for p in group["params"]) for group in signopt.torch.groups(model)}
+    assert by_role["embedding"] == ["embed.weight", "pos_embed"]
+    assert by_role["scale"] == ["layers.0.norm1.weight", "layers.0.norm2.weight", "layers.1.weight"]
+    assert all("bias" in name for name in by_role["bias"])
+    assert "layers.0.self_attn.in_proj_bias" in by_role["bias"]
+    assert by_role["matrix"] == [
+        "layers.0.linear1.weight",
+        "layers.0.linear2.weight",
+        "layers.0.self_attn.in_proj_weight",
+        "layers.0.self_attn.out_proj.weight",
+    ]
+
+
+def test_names_tell_roles_if_they_are_given():
+    pairs = [("bert/embeddings/word", torch.ones(2, 2)), ("norm/gamma", torch.ones(2)), ("kernel", torch.ones(2, 2))]
+    optimizer = signopt.torch.Tiger([(name, torch.nn.Parameter(value)) for name, value in pairs])
+    group = optimizer.param_groups[0]
+    assert [optimizer._role(group, index) for index in range(3)] == ["embedding", "scale", "matrix"]
+
+
+def test_a_matrix_of_zeros_is_warned_about():
+    with pytest.warns(UserWarning, match="'w' .*give their group the role"):
+        signopt.torch.Tiger([("w", torch.nn.Parameter(torch.zeros(2, 2)))])
+
+
+def tiger_groups(named, hyper):
+    roles = hyper.get("roles") or {}
+    groups = [{"params": [param], "role": roles.get(name, role_of(name))} for name, param in named]
+    return signopt.torch.Tiger(groups, **numbers(hyper))
+
+
+def numbers(hyper):
+    return {name: value for name, value in hyper.items() if name != "roles"}
+
+
+PORTS = {
+    "lion": TorchPort("Lion", "lion", lambda params, hyper: signopt.torch.Lion(params, **hyper), dict, "momentum"),
+    "signum": TorchPort(
+        "Signum", "signum", lambda params, hyper: signopt.torch.Signum(params, **hyper), dict, "momentum"
+    ),
+    "tiger": TorchPort(
+        "Tiger",
+        "tiger",
+        tiger_groups,
+        numbers,
+        "momentum",
+        {"step": torch.zeros((), dtype=torch.int64)},
+        named=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", PORTS)
+def test_it_is_a_conforming_port(rule):
+    report = check(PORTS[rule], profile="standard")
+    assert report.verdict == "pass", report.to_dict()

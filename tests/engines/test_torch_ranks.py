@@ -1,0 +1,35 @@
+"""torch on two ranks: every way to train leaves the bits of the NumPy rule on whole tensors."""
+
+import json
+
+import pytest
+
+from tests.engines.launch import ROOT, torchrun
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+CASES = (
+    [f"{engine}-{rule}" for rule in ("Lion", "Signum", "Tiger") for engine in ("ddp", "fsdp2")]
+    + ["zero-Lion", "zero-Signum", "fsdp2-Muon"]
+    + [f"dtensor-{rule}-{axis}" for rule in ("Lion", "Signum", "Tiger") for axis in (0, 1)]
+    + [f"facts-{role}" for role in ("matrix", "embedding", "bias", "scale")]
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ranks") / "results.json"
+    code, output = torchrun(2, ROOT / "tests/engines/torch_ranks.py", path)
+    assert code == 0, output
+    return json.loads(path.read_text())
+
+
+def test_every_case_was_run(results):
+    assert sorted(results) == sorted(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_ranks_have_the_rules_bits(case, results):
+    compared, differ = results[case]
+    assert compared > 0
+    assert differ == 0

@@ -1,0 +1,211 @@
+"""Run by torch.distributed.run: each of torch's ways to train on many ranks, against the NumPy rule on whole tensors.
+
+Rank 0 writes {name: [elements compared, elements that differ]} as JSON to the path given.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+import signopt
+import signopt.torch
+
+STEPS = 4
+RULES = {
+    "Lion": lambda p, g, m, t, role, lr: signopt.lion(p, g, m, lr=lr, weight_decay=0.1),
+    "Signum": lambda p, g, m, t, role, lr: signopt.signum(p, g, m, lr=lr, weight_decay=0.1),
+    "Tiger": lambda p, g, m, t, role, lr: signopt.tiger(
+        p, g, m, step=t, lr=lr, weight_decay=0.1, role=role, accumulation_steps=2
+    ),
+}
+EXTRA = {"Tiger": {"accumulation_steps": 2}}
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Embedding(24, 32), nn.Linear(32, 48), nn.LayerNorm(48), nn.Linear(48, 13))
+
+
+def batches():
+    """This rank's part of each step's batch."""
+    generator = torch.Generator().manual_seed(1)
+    size = 8 * dist.get_world_size()
+    for _ in range(STEPS):
+        tokens = torch.randint(0, 24, (size,), generator=generator)
+        targets = torch.randn(size, 13, generator=generator)
+        yield tokens[dist.get_rank() :: dist.get_world_size()], targets[dist.get_rank() :: dist.get_world_size()]
+
+
+def loss_of(module, batch):
+    return ((module(batch[0]) - batch[1]) ** 2).mean()
+
+
+def train(module, optimizer):
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 - t / 10)
+    for batch in batches():
+        optimizer.zero_grad()
+        loss_of(module, batch).backward()
+        optimizer.step()
+        scheduler.step()
+
+
+def reference(name):
+    """Whole parameters and momenta after as many steps of the NumPy rule, on gradients averaged over the ranks."""
+    module = model()
+    roles = {p: group["role"] for group in signopt.torch.groups(module) for p in group["params"]}
+    momenta = {key: np.zeros(p.shape, np.float32) for key, p in module.named_parameters()}
+    for t, batch in enumerate(batches()):
+        module.zero_grad()
+        loss_of(module, batch).backward()
+        for key, param in module.named_parameters():
+            grad = param.grad.clone()
+            dist.all_reduce(grad)
+            grad /= dist.get_world_size()
+            new, momenta[key] = RULES[name](
+                param.detach().numpy(), grad.numpy(), momenta[key], t, roles[param], 1e-3 * (1 - t / 10)
+            )
+            param.data.copy_(torch.from_numpy(new))
+    return {key: p.detach().numpy() for key, p in module.named_parameters()}, momenta
+
+
+def whole(tensor):
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).numpy()
+
+
+def count(pairs):
+    pairs = list(pairs)
+    differ = sum(int((a.view(np.uint32) != b.view(np.uint32)).sum()) for a, b in pairs)
+    return [sum(a.size for a, _ in pairs), differ]
+
+
+def build(name, module, params=None):
+    kind = getattr(signopt.torch, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = params or (signopt.torch.groups(module) if name == "Tiger" else module.parameters())
+        return kind(given, lr=1e-3, weight_decay=0.1, **EXTRA.get(name, {}))
+
+
+def against_reference(name, module, state):
+    params, momenta = reference(name)
+    keys = {key.removeprefix("module."): p for key, p in module.named_parameters()}
+    pairs = [(whole(p), params[key]) for key, p in keys.items()]
+    return count(pairs + [(whole(state[p]["momentum"]), momenta[key]) for key, p in keys.items() if p in state])
+
+
+def ddp(name):
+    module = DistributedDataParallel(model())
+    optimizer = build(name, module)
+    train(module, optimizer)
+    return against_reference(name, module, optimizer.state)
+
+
+def sharded_model():
+    module = model()
+    for layer in module:
+        fully_shard(layer)
+    return fully_shard(module)
+
+
+def fsdp2(name):
+    module = sharded_model()
+    optimizer = build(name, module)
+    train(module, optimizer)
+    return against_reference(name, module, optimizer.state)
+
+
+def zero(name):
+    module = DistributedDataParallel(model())
+    kind = getattr(signopt.torch, name)
+    optimizer = ZeroRedundancyOptimizer(
+        module.parameters(), optimizer_class=kind, lr=1e-3, weight_decay=0.1, **EXTRA.get(name, {})
+    )
+    train(module, optimizer)
+    return against_reference(name, module, {})
+
+
+def dtensor(kind, placement):
+    """The in-place optimizers of signopt on DTensors, with a NaN that one rank holds."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    generator = torch.Generator().manual_seed(3)
+    param, grad = (torch.randn(16, 24, generator=generator) for _ in range(2))
+    grad[-1, -1] = torch.nan
+    pieces = [distribute_tensor(tensor.clone(), mesh, [placement]) for tensor in (param, grad)]
+    optimizer = getattr(signopt, kind)({"w": pieces[0]}, lr=1e-3)
+    optimizer.step({"w": pieces[1]})
+    wanted = getattr(signopt, optimizer.rule)(param.numpy(), grad.numpy(), np.zeros((16, 24), np.float32), lr=1e-3)
+    got = whole(pieces[0]), whole(optimizer.momentum["w"])
+    return count((np.nan_to_num(a, nan=7), np.nan_to_num(b, nan=7)) for a, b in zip(got, wanted, strict=True))
+
+
+def facts(role):
+    """Tiger on local shards, with the facts summed over the ranks."""
+    generator = torch.Generator().manual_seed(4)
+    whole_p, whole_g, whole_m = (torch.randn(13, 7, generator=generator) for _ in range(3))
+    cut = [
+        tensor.tensor_split(dist.get_world_size(), dim=-1)[dist.get_rank()] for tensor in (whole_p, whole_g, whole_m)
+    ]
+    total = signopt.tiger_facts(*cut[:2], role)
+    dist.all_reduce(total)
+    results = signopt.tiger(*cut, role=role, facts=total)
+    wanted = signopt.tiger(whole_p.numpy(), whole_g.numpy(), whole_m.numpy(), role=role)
+    mine = [np.array_split(a, dist.get_world_size(), axis=-1)[dist.get_rank()] for a in wanted]
+    return count(
+        (np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in zip(map(whole, results), mine, strict=True)
+    )
+
+
+def muon():
+    """FSDP2's shards of matrices against the rule on the whole ones, in torch, whose products it uses."""
+    module, plain = sharded_model(), model()
+    picks = [[p for p in m.parameters() if p.ndim == 2] for m in (module, plain)]
+    first, second = (signopt.torch.Muon(params, lr=1e-3) for params in picks)
+    for batch in batches():
+        for m, optimizer in ((module, first), (plain, second)):
+            m.zero_grad()
+            loss_of(m, batch).backward()
+            if m is plain:
+                for p in picks[1]:
+                    dist.all_reduce(p.grad)
+                    p.grad /= dist.get_world_size()
+            optimizer.step()
+    return count((whole(a), whole(b)) for a, b in zip(*picks, strict=True))
+
+
+def cases():
+    for name in RULES:
+        yield f"ddp-{name}", lambda name=name: ddp(name)
+        yield f"fsdp2-{name}", lambda name=name: fsdp2(name)
+    for name in ("Lion", "Signum"):
+        yield f"zero-{name}", lambda name=name: zero(name)
+    for name in RULES:
+        for axis in (0, 1):
+            yield f"dtensor-{name}-{axis}", lambda name=name, axis=axis: dtensor(name, Shard(axis))
+    for role in ("matrix", "embedding", "bias", "scale"):
+        yield f"facts-{role}", lambda role=role: facts(role)
+    yield "fsdp2-Muon", muon
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    results = {}
+    for case, compare in cases():
+        total = torch.tensor(compare())
+        dist.all_reduce(total)
+        results[case] = total.tolist()
+    if dist.get_rank() == 0:
+        Path(sys.argv[1]).write_text(json.dumps(results))
+    dist.destroy_process_group()
