@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 import signopt  # noqa: E402
 import signopt.torch  # noqa: E402
 from signopt.conformance import check  # noqa: E402
-from signopt.conformance.adapters.torch import TorchPort, from_tensor  # noqa: E402
-from signopt.roles import role_of  # noqa: E402
+from signopt.conformance.adapters.own_torch import OWN_TORCH  # noqa: E402
+from signopt.conformance.adapters.torch import from_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
 
 HYPER = {"lr": 1e-2, "weight_decay": 0.1}
@@ -303,34 +303,11 @@ def test_a_matrix_of_zeros_is_warned_about():
         signopt.torch.Tiger([("w", torch.nn.Parameter(torch.zeros(2, 2)))])
 
 
-def tiger_groups(named, hyper):
-    roles = hyper.get("roles") or {}
-    groups = [{"params": [param], "role": roles.get(name, role_of(name))} for name, param in named]
-    return signopt.torch.Tiger(groups, **numbers(hyper))
+PROFILES = {"lion": "strict", "signum": "core", "tiger": "core"}
+"""`signopt check` runs all of them in full; here each once, in what time a test has."""
 
 
-def numbers(hyper):
-    return {name: value for name, value in hyper.items() if name != "roles"}
-
-
-PORTS = {
-    "lion": TorchPort("Lion", "lion", lambda params, hyper: signopt.torch.Lion(params, **hyper), dict, "momentum"),
-    "signum": TorchPort(
-        "Signum", "signum", lambda params, hyper: signopt.torch.Signum(params, **hyper), dict, "momentum"
-    ),
-    "tiger": TorchPort(
-        "Tiger",
-        "tiger",
-        tiger_groups,
-        numbers,
-        "momentum",
-        {"step": torch.zeros((), dtype=torch.int64)},
-        named=True,
-    ),
-}
-
-
-@pytest.mark.parametrize("rule", PORTS)
-def test_it_is_a_conforming_port(rule):
-    report = check(PORTS[rule], profile="standard")
+@pytest.mark.parametrize("candidate", OWN_TORCH, ids=lambda candidate: candidate.rule)
+def test_it_is_a_conforming_port(candidate):
+    report = check(candidate.build(), profile=PROFILES[candidate.rule])
     assert report.verdict == "pass", report.to_dict()

@@ -15,6 +15,7 @@ from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.catalogue import CATALOGUE
 from signopt.conformance.adapters.guess import GuessError, optax_port, torch_port
 from signopt.conformance.adapters.own import OWN
+from signopt.conformance.adapters.own_torch import OWN_TORCH
 from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["ENTRY_POINT_GROUP", "TargetError", "candidates", "discover", "find", "resolve"]
@@ -40,8 +41,9 @@ def discover() -> Iterator[Candidate]:
 
 
 def candidates() -> Iterator[Candidate]:
-    """This library's own backends, then every published port that has an adapter."""
+    """This library's own backends and torch optimizers, then every published port that has an adapter."""
     yield from OWN
+    yield from OWN_TORCH
     yield from discover()
 
 

@@ -1,0 +1,67 @@
+"""This library's torch optimizers as ports."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from signopt._version import __version__
+from signopt.conformance.adapters.candidate import Candidate
+from signopt.conformance.adapters.torch import TorchPort
+from signopt.conformance.port import Port
+from signopt.roles import role_of
+
+__all__ = ["OWN_TORCH"]
+
+Keywords = Mapping[str, Any]
+
+
+def _build(rule: str) -> Callable[[list[Any], Keywords], Any]:
+    def build(params: list[Any], hyper: Keywords) -> Any:
+        import signopt.torch
+
+        return getattr(signopt.torch, rule.title())(params, **hyper)
+
+    return build
+
+
+def _tiger(named: list[Any], hyper: Keywords) -> Any:
+    import signopt.torch
+
+    roles = hyper.get("roles") or {}
+    groups = [{"params": [param], "role": roles.get(name, role_of(name))} for name, param in named]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # zero matrices are among the cases
+        return signopt.torch.Tiger(groups, **_numbers(hyper))
+
+
+def _numbers(hyper: Keywords) -> Keywords:
+    return {name: value for name, value in hyper.items() if name != "roles"}
+
+
+def _no_steps(param: Any) -> Keywords:
+    import torch
+
+    return {"step": torch.zeros((), dtype=torch.int64)}
+
+
+def _port(rule: str) -> Port:
+    declarations: dict[str, Any] = {
+        "version": __version__,
+        "dtypes": ["float32", "float64", "float16", "bfloat16"],
+        "nan": "propagate",
+        "decay": "bracket",
+        "form": "mul-add",
+    }
+    if rule == "tiger":
+        return TorchPort("signopt/torch", rule, _tiger, _numbers, "momentum", _no_steps, named=True, **declarations)
+    return TorchPort("signopt/torch", rule, _build(rule), dict, "momentum", **declarations)
+
+
+def _candidate(rule: str) -> Candidate:
+    return Candidate("signopt/torch", rule, "signopt", ("signopt", "torch"), lambda: _port(rule))
+
+
+OWN_TORCH: tuple[Candidate, ...] = tuple(map(_candidate, ("lion", "signum", "tiger")))
+"""Every rule that has a judge, as :mod:`signopt.torch` offers it."""
