@@ -28,11 +28,12 @@ HEAD = """\
 
 <!-- Written by `python docs/field/implementations.py` from implementations.toml; edit that. -->
 
-{count} public implementations, with the version, the lines and what they compute. *run*: in this repository's matrix, on
-the [compatibility page](compatibility.md), or by traces of the authors' own code. *tried*: `signopt check` was run on it
-by hand, and agrees with what was read. *read*: its source was read at that version, and nothing more.
+{count} public implementations, with the version, the lines and what they compute. *run*: in this repository's matrix,
+on the [compatibility page](compatibility.md), or by traces of the authors' own code. *tried*: `signopt check` was run
+on it by hand, and agrees with what was read. *read*: its source was read at that version, and nothing more.
 
-<input class="filter" type="search" placeholder="Filter: decay, tiger, wrong …" aria-label="Filter the table" oninput="for (const row of document.querySelectorAll('article tbody tr'))
+<input class="filter" type="search" placeholder="Filter: decay, tiger, wrong …" aria-label="Filter the table"
+ oninput="for (const row of document.querySelectorAll('article tbody tr'))
    row.hidden = !row.textContent.toLowerCase().includes(this.value.toLowerCase())">
 
 """
@@ -43,12 +44,8 @@ def load() -> list[dict[str, str]]:
     entries = tomllib.loads((FOLDER / "implementations.toml").read_text("utf-8"))["implementation"]
     for entry in entries:
         missing = {"name", "rule", "version", "where", "computes", "verdict", "run"} - entry.keys()
-        if (
-            missing
-            or entry["verdict"] not in VERDICTS
-            or entry["rule"] not in RULES
-            or entry["run"] not in ("run", "read")
-        ):
+        known = not missing and entry["verdict"] in VERDICTS and entry["rule"] in RULES and entry["run"] in RUNS
+        if not known:
             raise ValueError(f"{entry.get('name')}: missing {sorted(missing)}, or an unknown verdict, rule or run")
         if (entry["verdict"] == "right") != ("kind" not in entry) or entry.get("kind", "decay") not in KINDS:
             raise ValueError(f"{entry['name']}: a fault or a choice has one of the kinds {', '.join(KINDS)}")
