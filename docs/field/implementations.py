@@ -54,7 +54,7 @@ def load() -> list[dict[str, str]]:
     named = Counter((entry["rule"], entry["name"]) for entry in entries)
     if twice := [name for name, count in named.items() if count > 1]:
         raise ValueError(f"twice: {twice}")
-    return entries
+    return list(entries)
 
 
 def table(entries: list[dict[str, str]]) -> str:
