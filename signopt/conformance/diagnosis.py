@@ -3,6 +3,9 @@
 The traces of the failed checks are replayed on the plain port of the rule and on every known mutant. The *symptoms*
 are the numbers in which the port under test departs from the plain one. A mutant scores the share of symptoms that it
 reproduces, less what it gets wrong elsewhere: 1 means that it does all that was seen and nothing else.
+
+Of bugs that explain as much, the simpler ones come first, and of these the ones that a published port has. A bug that
+leaves numbers alone which the port changed is none, however little: "never written" is not said of a small step.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ SIMILAR = 0.5
 MOST_TRACES = 16
 MOST_NUMBERS = 20_000
 ROUNDINGS = (0, 32)
+MOST_CONTRADICTED = 0.05
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,33 @@ def _ranked(traces: Sequence[Trace], replays: Sequence[_Replays], plain: _Replay
     symptoms = ~matches(plain.shown)
     if not symptoms.any():
         return []
-    scored = [Explanation(each.variant, _score(matches(each.shown), symptoms)) for each in replays]
-    return sorted(scored, key=lambda each: -each.score)
+    moves = np.concatenate([_changed(trace, g)[s] for trace, g, s in zip(traces, got, seen, strict=True)]) & symptoms
+
+    def contradicted(shown: Sequence[Array | None]) -> bool:
+        """Whether the port changed numbers in which it differs from the plain one and which the mutant leaves alone."""
+        rows = zip(traces, shown, seen, strict=True)
+        still = np.concatenate([np.zeros(s.sum(), bool) if r is None else ~_changed(t, r)[s] for t, r, s in rows])
+        return bool(np.count_nonzero(still & moves) > MOST_CONTRADICTED * np.count_nonzero(still & symptoms))
+
+    possible = [each for each in replays if not contradicted(each.shown)]
+    scored = [Explanation(each.variant, _score(matches(each.shown), symptoms)) for each in possible]
+    return sorted(scored, key=_preference)
+
+
+def _preference(each: Explanation) -> tuple[float, int, bool, int]:
+    """By score; then the bugs of fewer pieces; then those of published ports; then those of less code."""
+    pieces = each.mutant.pieces
+    code = sum(len(piece.__code__.co_code) for piece in pieces.values() if hasattr(piece, "__code__"))
+    return -each.score, len(pieces), not each.mutant.source, code
+
+
+def _changed(trace: Trace, shown: Array) -> Array:
+    """Which numbers of a replay differ from what they were before their step."""
+    zeros = {name: np.zeros_like(p) for name, p in trace.params.items()}
+    start = _flat(trace.params, zeros if trace.momentum is None else trace.momentum)
+    rows = shown.reshape(len(trace.outputs), start.size)
+    before = np.vstack([start, rows[:-1]])
+    return np.asarray(~((rows == before) | (np.isnan(rows) & np.isnan(before)))).ravel()
 
 
 def _score(right: Array, symptoms: Array) -> float:

@@ -15,9 +15,19 @@ BUGS = {
     "lion": (
         *("sign-mask-minus-one", "sign-copysign", "sign-not-positive-is-minus", "optimisers-jl", "decay-coupled"),
         *("decay-lr-over-lr0", "decay-without-lr", "betas-swapped", "momentum-not-written", "cautious", "no-op"),
+        *("cautious-kept-plus-one", "decay-constant", "momentum-captured", "momentum-written-twice-coupled"),
+        *("gradient-added-twice", "configure-ignored", "configure-restarts", "momentum-first-clipped"),
     ),
-    "signum": ("momentum-reset", "decay-missing", "beta-zero", "look-old-momentum"),
-    "tiger": ("signum", "rms-missing", "role-bias-as-matrix", "decay-coupled", "beta-dampening-missing"),
+    "signum": ("momentum-reset", "decay-missing", "beta-zero", "look-old-momentum", "momentum-starts-as-parameter"),
+    "tiger": (
+        "signum",
+        "rms-missing",
+        "role-bias-as-matrix",
+        "decay-coupled",
+        "beta-dampening-missing",
+        "rate-multiplied-on",
+        "signum-gradient-twice",
+    ),  # fmt: skip
 }
 CASES = [(rule, bug) for rule, bugs in BUGS.items() for bug in bugs]
 
@@ -64,6 +74,27 @@ def test_a_bug_of_no_known_kind_is_not_named_as_a_certainty() -> None:
 
     report = check(Variant("wild", "lion", "", {"move": wild})(), dtypes=["float32"], diagnose=False)
     assert not [sentence for sentence in explain(report) if sentence.startswith("looks like")]
+
+
+def test_a_small_step_is_not_called_none() -> None:
+    def rate(self: Any) -> float:
+        return float(self.hyper["lr"] * 1e-6 * 1.3**self.t)
+
+    def gradient(self: Any, name: str, p: Any, g: Any) -> Any:
+        return g * g.dtype.type(rate(self))
+
+    small = Variant("small", "lion", "", {"base_lr": rate, "gradient": gradient})
+    report = check(small(), dtypes=["float32"], diagnose=False)
+    assert {"no-op", "no-op-wholly", "momentum-not-written"} & {
+        each.mutant.id for each in explanations(report)
+    } == set()
+
+
+def test_of_bugs_that_explain_as_much_the_simpler_comes_first() -> None:
+    report = check(find(MUTANTS, "tiger", "momentum-not-written")(), dtypes=["float32"], diagnose=False)
+    best, *others = explanations(report)
+    assert best.mutant.id == "momentum-not-written"
+    assert "signsgd" in {each.mutant.id for each in others if each.score == best.score}
 
 
 def test_the_report_says_it_in_a_sentence_with_the_link() -> None:

@@ -12,7 +12,7 @@ from signopt.conformance.numpy_ports.base import Array, NumpyPort
 from signopt.conformance.numpy_ports.variant import Row
 from signopt.conformance.port import Arrays
 
-__all__ = ["DECAY", "MOMENTUM"]
+__all__ = ["DECAY", "MOMENTUM", "coupled", "undecayed"]
 
 
 def _keep_state(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
@@ -41,11 +41,13 @@ def _lagging(self: NumpyPort, name: str, old: w.Pair, new: w.Pair) -> w.Pair:
     return new[0], late
 
 
-def _coupled(self: NumpyPort, name: str, p: Array, g: Array) -> Array:
+def coupled(self: NumpyPort, name: str, p: Array, g: Array) -> Array:
+    """The gradient with the decay in it."""
     return g + p.dtype.type(self.wd() * self.decays(name)) * p
 
 
-def _undecayed(self: NumpyPort, p: Array, s: Array, lr: Any, wd: Any) -> Array:
+def undecayed(self: NumpyPort, p: Array, s: Array, lr: Any, wd: Any) -> Array:
+    """The move without decay."""
     return p - np.asarray(lr, p.dtype) * s
 
 
@@ -79,9 +81,9 @@ DECAY: list[Row] = [
     (
         "decay-coupled",
         "decay coupled into the gradient, inside the sign",
-        {"gradient": _coupled, "move": _undecayed},
+        {"gradient": coupled, "move": undecayed},
     ),
-    ("decay-coupled-and-decoupled", "decay in the gradient and on the parameter", {"gradient": _coupled}),
+    ("decay-coupled-and-decoupled", "decay in the gradient and on the parameter", {"gradient": coupled}),
     (
         "decay-sign",
         "decay of the wrong sign: parameters grow",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.mutants.common import CPU_LION, common
+from signopt.conformance.mutants.common_state import coupled, undecayed
 from signopt.conformance.numpy_ports import pieces as w
 from signopt.conformance.numpy_ports.base import Array
 from signopt.conformance.numpy_ports.lion import LionPort
@@ -15,6 +16,8 @@ from signopt.conformance.numpy_ports.variant import Variant, variant
 __all__ = ["LION"]
 
 OPTIMISERS_JL = "https://github.com/FluxML/Optimisers.jl/blob/v0.4.8/src/rules.jl"
+STOCHASTIC = "https://github.com/ppbrown/lion-pytorch-stochiastic"
+QLION = "https://github.com/balovess/qlion"
 CPU_LION_MASK = "https://github.com/deepspeedai/DeepSpeed/pull/4331"
 
 _BITS = {np.dtype(np.float32): np.uint32, np.dtype(np.float64): np.uint64, np.dtype(np.float16): np.uint16}
@@ -49,6 +52,15 @@ def _signum(self: LionPort, name: str, p: Array, g: Array, m: Array) -> tuple[Ar
     fresh = self.blend(m, g, self.betas()[1])
     s = self.sign(fresh)
     return self.move(p, s, self.lr(), self.decay(name, p, s)), fresh
+
+
+def _written_twice(self: LionPort, m: Array, g: Array, c: Array) -> Array:
+    return self.blend(self.blend(m, g, self.betas()[0]), g, self.betas()[1])
+
+
+def _clipped_and_first(self: LionPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
+    norm = float(np.linalg.norm(np.nan_to_num(g)))
+    return _momentum_first(self, name, p, g if norm <= 1 else g * g.dtype.type(1 / norm), m)
 
 
 def _coupled_sign_only(self: LionPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
@@ -219,6 +231,24 @@ _OWN: tuple[Variant, ...] = tuple(
         ),
         ("momentum-first", "momentum updated before the sign is taken", "", {"update": _momentum_first}),
         ("signum", "the sign of the new momentum: Signum", "", {"update": _signum}),
+        (
+            "momentum-written-twice",
+            "momentum written with β1, and then again with β2",
+            "",
+            {"remember": _written_twice},
+        ),
+        (
+            "momentum-written-twice-coupled",
+            "momentum written with β1 and again with β2, decay in the gradient",
+            STOCHASTIC,
+            {"remember": _written_twice, "gradient": coupled, "move": undecayed},
+        ),
+        (
+            "momentum-first-clipped",
+            "the gradient clipped to norm 1, and the momentum updated before the sign is taken",
+            QLION,
+            {"update": _clipped_and_first},
+        ),
         (
             "momentum-without-complement",
             "m = β2·m + g, without 1−β2",

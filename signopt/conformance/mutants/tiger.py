@@ -9,6 +9,7 @@ import numpy as np
 
 from signopt.conformance.mutants.common import common
 from signopt.conformance.mutants.tiger_places import PLACES
+from signopt.conformance.mutants.tiger_published import KOZISTR, PUBLISHED
 from signopt.conformance.mutants.tiger_roles import ROLES
 from signopt.conformance.mutants.tiger_stale import STALE
 from signopt.conformance.numpy_ports import pieces as w
@@ -19,18 +20,7 @@ from signopt.conformance.port import Arrays
 
 __all__ = ["TIGER"]
 
-KOZISTR = "https://github.com/kozistr/pytorch_optimizer/blob/main/pytorch_optimizer/optimizer/tiger.py"
-
-
-BERT4TORCH = "https://github.com/Tongjilibo/bert4torch/blob/master/bert4torch/optimizers.py"
-
-
 BALOVESS = "https://github.com/balovess/Tiger-Optimizer-For-Pytorch"
-
-
-def _bare(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
-    fresh = self.blend(m, g, self.beta())
-    return self.move(p, self.sign(fresh), self.lr(), self.wd()), fresh
 
 
 def _elementwise_nan(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
@@ -200,22 +190,6 @@ _ROWS: list[Row] = [
         "the schedule's keys taken in the order given",
         "",
         {"points": _corners_as_given, "factor": _walked},
-    ),
-    (
-        "signum",
-        "Signum with decay: no RMS, no roles, no window, no NaN rule, no schedule",
-        KOZISTR,
-        {"update": _bare, "factor": lambda self: 1.0},
-    ),
-    (
-        "signsgd",
-        "momentum never written and no accumulation",
-        BERT4TORCH,
-        {
-            "remember": lambda self, m, g: self.blend(m, g, self.beta()),
-            "closes": lambda self: True,
-            "tamper": lambda self, name, old, new: (new[0], old[1]),
-        },
     ),
     ("window-missing", "no accumulation: every micro-step is a step", "", {"window": lambda self: 1}),
     ("window-moves-always", "the parameter moves at every micro-step", "", {"closes": lambda self: True}),
@@ -472,7 +446,7 @@ def _meaningless(key: str) -> bool:
 TIGER: tuple[Variant, ...] = (
     *(
         variant("tiger", key, summary, source, **pieces)
-        for key, summary, source, pieces in (*ROLES, *PLACES, *STALE, *_ROWS)
+        for key, summary, source, pieces in (*ROLES, *PLACES, *STALE, *PUBLISHED, *_ROWS)
     ),
     *common("tiger", _meaningless),
 )

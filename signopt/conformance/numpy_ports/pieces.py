@@ -23,6 +23,7 @@ __all__ = [
     "cut",
     "first_beta",
     "flush",
+    "last_beta",
     "misread",
     "momentum_as",
     "noise",
@@ -90,6 +91,11 @@ def flush(values: Array) -> Array:
 def first_beta(port: NumpyPort) -> float:
     """β, or β1 of two."""
     return float(port.hyper["betas"][0] if "betas" in port.hyper else port.hyper["beta"])
+
+
+def last_beta(port: NumpyPort) -> float:
+    """β, or β2 of two."""
+    return float(port.hyper["betas"][1] if "betas" in port.hyper else port.hyper["beta"])
 
 
 def noise(shape: tuple[int, ...]) -> Array:
