@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.isolation.values import type_name
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.protocol.errors import PortFailure, PortHung, lacking
+from signopt.conformance.protocol.values import type_name
 from signopt.conformance.watchdog import call_within
 
 __all__ = [

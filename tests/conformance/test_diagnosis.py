@@ -27,7 +27,7 @@ BUGS = {
         "beta-dampening-missing",
         "rate-multiplied-on",
         "signum-gradient-twice",
-    ),  # fmt: skip
+    ),
 }
 CASES = [(rule, bug) for rule, bugs in BUGS.items() for bug in bugs]
 
@@ -85,9 +85,8 @@ def test_a_small_step_is_not_called_none() -> None:
 
     small = Variant("small", "lion", "", {"base_lr": rate, "gradient": gradient})
     report = check(small(), dtypes=["float32"], diagnose=False)
-    assert {"no-op", "no-op-wholly", "momentum-not-written"} & {
-        each.mutant.id for each in explanations(report)
-    } == set()
+    named = {each.mutant.id for each in explanations(report)}
+    assert not named & {"no-op", "no-op-wholly", "momentum-not-written"}
 
 
 def test_of_bugs_that_explain_as_much_the_simpler_comes_first() -> None:

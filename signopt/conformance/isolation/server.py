@@ -16,9 +16,9 @@ from signopt.conformance.adapters.discovery import TargetError, resolve
 from signopt.conformance.driver import as_port, quietly
 from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.packets import join, split
-from signopt.conformance.isolation.values import read, spell
 from signopt.conformance.protocol.errors import lacking
 from signopt.conformance.protocol.framing import framed
+from signopt.conformance.protocol.values import read, spell
 
 __all__ = ["main"]
 
