@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"signopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_smoke(commands)
     checks = commands.add_parser("checks", help="list the checks, or explain one")
     checks.add_argument("id", nargs="?", metavar="ID", help="an id such as step/exact, or a group such as step")
     checks.add_argument("--rule", choices=tuple(RULES), help="only those of this rule")

@@ -14,6 +14,7 @@ from rich.status import Status
 
 from signopt.commands._exit_codes import of_verdict
 from signopt.commands.console import make_console, reporter
+from signopt.conformance import byte_order
 from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.deviations import as_toml, load, stated
@@ -165,6 +166,7 @@ def _check_process(options: argparse.Namespace, rule: str | None, replay: Binary
     with ProcessPort(options.port_command, rule=rule, limits=_limits(options), replay=replay) as port:
         report = check(port, options.profile, rule=rule, **_settings(options, status, name))
         ending = port.close()
+    byte_order.diagnose(report)
     report.errors.extend([f"protocol: {ending.fault}"] if ending.fault else [])
     report.notes.extend([f"protocol: {ending.remark}"] if ending.remark else [])
     if not report.rule:

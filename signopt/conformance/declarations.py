@@ -20,14 +20,16 @@ key                 default                        meaning
 =================== ============================== ==========================================================
 
 The first four are for every rule; the others are the habits of the rule (:mod:`signopt.conformance.oracle.habits`),
-here those of the sign rules. A key that is not listed is carried into the report and has no effect. A port may also
+here those of the sign rules. A key that is not listed is carried into the report, remarked
+upon, and has no effect. A port may also
 have two methods beyond the interface: ``configure(hyper)`` changes hyperparameters between steps, and a ``momentum()``
 of None hides the momentum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -37,6 +39,8 @@ from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["RULES", "Declaration", "DeclarationError"]
 
+_MOST_REMARKS = 10
+_OF_THE_PROTOCOL = ("configure", "round_with", "rules")
 _EVERY_RULE = ("name", "rule", "version", "dtypes")
 
 
@@ -86,3 +90,14 @@ class Declaration:
         known = {*_EVERY_RULE, *(each.name for each in fields(rule.habits))}
         other = {str(key): value for key, value in described.items() if key not in known}
         return cls(described["name"], rule.name, str(described.get("version", "")), dtypes, habits, other)
+
+    def unread(self) -> list[str]:
+        """A remark for each key that nothing reads, with the known key that it may be meant for."""
+        known = [*_EVERY_RULE, *(each.name for each in fields(self.habits))]
+        unread = [key for key in self.other if key not in _OF_THE_PROTOCOL][:_MOST_REMARKS]
+        return [f"describe() has {key[:80]!r}, which nothing reads{_meant(key, known)}" for key in unread]
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; is {near[0]!r} meant?" if near else ""

@@ -117,6 +117,7 @@ def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
     except Exception as error:
         report.obstacles.append(f"could not run: what describe() returned raises {type(error).__name__}: {error}")
         return None
+    report.notes.extend(declared.unread())
     report.port, report.rule, report.port_version = declared.name, declared.rule, declared.version
     return driver, declared
 

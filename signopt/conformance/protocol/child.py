@@ -23,10 +23,7 @@ from .framing import Frames, Framing, Lines
 from .spawn import spawn
 from .wire import brief
 
-__all__ = ["ADVICE", "Child", "Ending", "Limits"]
-
-ADVICE = "a longer --timeout, compiling beforehand or a less busy machine may help"
-"""What to try after a time-out."""
+__all__ = ["Child", "Ending", "Limits"]
 
 _CHUNK = 1 << 16
 _LOG_KEPT = 1 << 14
@@ -116,6 +113,11 @@ class Child:
     def alive(self) -> bool:
         """Whether the process has not ended."""
         return self._process.poll() is None
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether it speaks in lines over stdin and stdout."""
+        return isinstance(self._framing, Lines)
 
     @property
     def busy(self) -> bool:
@@ -215,7 +217,7 @@ class Child:
             allowed = self.limits.memory_bytes >> 20
             raise PortOverLimit(f"the port used {used >> 20} MiB of memory; {allowed} MiB are allowed")
         if self._clock.seconds >= seconds or wall >= seconds * _MOST_TIMES_THE_WALL:
-            raise PortTimeout(f"no complete answer within {seconds:g} s: {ADVICE}")
+            raise PortTimeout(f"no complete answer within {seconds:g} s")
 
     def _died(self, what: str) -> PortFailure:
         """The failure to raise, by how the process ended."""

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .child import Child, Ending, Limits
-from .errors import PortError, PortFailure, PortTimeout, PortUnavailable
+from .errors import PortError, PortFailure, PortTimeout, PortUnavailable, PortUnfinished
 from .replay import Replay
-from .silence import question
+from .silence import listen
 
-__all__ = ["Conversation"]
+__all__ = ["ADVICE", "Conversation"]
 
 Answer = TypeVar("Answer")
+
+ADVICE = "a longer --timeout, compiling beforehand or a less busy machine may help"
+"""What to try after a time-out."""
 
 
 class Conversation:
@@ -76,7 +79,7 @@ class Conversation:
         try:
             return read(self._exchange(child, request, self._limits.message_seconds if seconds is None else seconds))
         except PortFailure as failure:
-            named = type(failure)(f"{method}: {failure}{_asked(child, failure)}")
+            named = _named(method, failure, child)
             self._break(child, named)
             raise named from None
         except KeyboardInterrupt:
@@ -134,7 +137,10 @@ class Conversation:
         return Ending()
 
 
-def _asked(child: Child, failure: PortFailure) -> str:
-    """The question to ask after a time-out."""
-    asked = question(child) if isinstance(failure, PortTimeout) else ""
-    return f"; {asked}" if asked else ""
+def _named(method: str, failure: PortFailure, child: Child) -> PortFailure:
+    """The failure with the method at which it came; a time-out also with what it looks like, or what to try."""
+    if not isinstance(failure, PortTimeout):
+        return type(failure)(f"{method}: {failure}")
+    silence = listen(child)
+    kind = PortUnfinished if silence.evident else PortTimeout
+    return kind(f"{method}: {'; '.join(filter(None, [str(failure), silence.text, '' if silence.evident else ADVICE]))}")

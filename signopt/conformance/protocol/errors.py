@@ -13,7 +13,7 @@ from typing import ClassVar
 
 __all__ = [
     "PortDied", "PortError", "PortFailure", "PortHung", "PortLacks", "PortOverLimit", "PortTimeout", "PortUnavailable",
-    "ProtocolViolation", "lacking", "text_is_lacking",
+    "PortUnfinished", "ProtocolViolation", "lacking", "text_is_lacking",
 ]  # fmt: skip
 
 
@@ -46,6 +46,10 @@ class PortHung(PortFailure):
 
 class PortTimeout(PortFailure):
     """No complete answer arrived in time; the process was killed."""
+
+
+class PortUnfinished(PortTimeout):
+    """No complete answer, and what did arrive shows why: it was not flushed, or lacks its end."""
 
 
 class PortOverLimit(PortFailure):

@@ -60,7 +60,7 @@ FAILING = {
 UNDECIDED = {
     "HangsWhenMade": "making the port: no complete answer within",
     "HangsInDescribe": "describe: no complete answer within",
-    "HangsInInit": "init: no complete answer within 2 s: a longer --timeout",
+    "HangsInInit": "init: no complete answer within 2 s; a longer --timeout",
     "HangsInStep": "step: no complete answer within",
     "IgnoresTermination": "step: no complete answer within",
     "EatsMemory": "MiB of memory; 300 MiB are allowed",

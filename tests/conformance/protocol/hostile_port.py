@@ -1,6 +1,7 @@
 """A Signum port over JSON lines that is right, except for the one misbehaviour that its argument names."""
 
 import json
+import math
 import os
 import signal
 import struct
@@ -13,6 +14,9 @@ MORE = {
     "many-rules": {"rules": ["signum", *(f"rule {number}" for number in range(100_000))]},
     "odd-keys": {"subnormal": "flush", "colour": "red"},
 }
+READS, WRITES, HYPER = (
+    "<" if f"-{part}" in MODE and MODE.startswith("swapped") else ">" for part in ("in", "out", "hyper")
+)
 state = {"params": {}, "momentum": {}, "hyper": {}, "steps": 0}
 
 
@@ -22,27 +26,30 @@ def say(text):
 
 
 def unhex(digits):
-    return struct.unpack(">d", bytes.fromhex(digits))[0]
+    return struct.unpack(f"{HYPER}d", bytes.fromhex(digits))[0]
 
 
 def floats(array):
     width = {"float32": 8, "float64": 16}[array["dtype"]]
     data = array["data"]
     return [
-        struct.unpack(">f" if width == 8 else ">d", bytes.fromhex(data[i : i + width]))[0]
+        struct.unpack(READS + ("f" if width == 8 else "d"), bytes.fromhex(data[i : i + width]))[0]
         for i in range(0, len(data), width)
     ]
 
 
 def rounded(dtype, value):
-    return struct.unpack("f", struct.pack("f", value))[0] if dtype == "float32" else value
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0] if dtype == "float32" else value
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def spelled(dtype, shape, values):
     return {
         "dtype": dtype,
         "shape": shape,
-        "data": b"".join(struct.pack(">f" if dtype == "float32" else ">d", v) for v in values).hex(),
+        "data": b"".join(struct.pack(WRITES + ("f" if dtype == "float32" else "d"), v) for v in values).hex(),
     }
 
 
@@ -174,6 +181,10 @@ for line in sys.stdin.readlines() if MODE == "batches" else sys.stdin:
         reply = ""
     if MODE == "no-flush":
         kept.append(f"{reply}\n")
+        continue
+    if MODE == "reads-ahead":
+        kept.append(f"{reply}\n")
+        say(kept.pop(0) if len(kept) > 1 else "")
         continue
     end = {"no-newline": "", "carriage-return": "\r"}.get(MODE, "\n")
     say(f"{reply}{end}" * (2 if MODE == "twice" else 1))
