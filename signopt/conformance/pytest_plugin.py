@@ -35,7 +35,9 @@ class PortNode(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         """An item for each check and dtype."""
         for param in self._params:
-            item: pytest.Item = PortCheck.from_parent(self, name=param.id, call=param.values[0])
+            # As a string, so that pytest reads the brackets as it does in a file of last failures.
+            nodeid = f"{self.nodeid}::{param.id}"
+            item: pytest.Item = PortCheck.from_parent(self, name=param.id, nodeid=nodeid, call=param.values[0])
             for mark in param.marks:
                 item.add_marker(mark)
             yield item

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from typing import Any, NoReturn
 
 from .errors import PortError, PortLacks, ProtocolViolation
 from .wire import brief
 
-__all__ = ["read_reply", "write_request"]
+__all__ = ["read_reply", "schema", "write_request"]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of every message: ``$defs`` has "request" and "reply"."""
+    content: dict[str, Any] = json.loads((files(__package__) / "messages.schema.json").read_text("utf-8"))
+    return content
 
 
 def write_request(number: int, method: str, **fields: Any) -> bytes:
