@@ -2,10 +2,11 @@
 
 from signopt._version import __version__
 from signopt.checkpoint import load, save
-from signopt.optimizer import Lion, Muon, Signum, Tiger
+from signopt.optimizer import Groups, Lion, Muon, Signum, Tiger
 from signopt.rules import lion, msign, muon, signum, spectral_decay, tiger, tiger_facts
 
 __all__ = [
+    "Groups",
     "Lion",
     "Muon",
     "Signum",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,13 +12,28 @@ from signopt._hyperparameters import Schedule
 from signopt._namespace import Array, namespace_of
 from signopt.schedules import Cosine
 
-__all__ = ["VERSION", "apart", "check", "check_momentum", "copied", "name_difference", "plain_hyper", "revived_hyper"]
+__all__ = [
+    "GROUPS",
+    "VERSION",
+    "apart",
+    "apart_in",
+    "check",
+    "check_groups",
+    "check_momentum",
+    "copied",
+    "name_difference",
+    "plain_hyper",
+    "revived_hyper",
+]
 
 _CALLABLE = "callable"
 _COSINE = "cosine"
 
 VERSION = 1
 """Raised whenever a state written by an older version would be misread."""
+
+GROUPS = "groups"
+"""The rule of a state that holds those of several optimizers."""
 
 _KEYS = ("version", "rule", "step", "hyper", "roles", "momentum")
 _LATER = {"schedule": None}
@@ -43,7 +58,7 @@ def revived_hyper(saved: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
         raise ValueError(name_difference("state['hyper']", given, current))
     if "schedule" in current:
         given["schedule"] = _revived_schedule(given["schedule"], current["schedule"])
-    return given
+    return {name: given[name] for name in current}
 
 
 def _plain_schedule(schedule: Schedule) -> Any:
@@ -94,14 +109,7 @@ def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles:
     TypeError, ValueError
         Saying what differs.
     """
-    if not isinstance(state, Mapping):
-        raise TypeError(f"a state is a mapping as state_dict() returns it, got {type(state).__name__}")
-    if missing := [key for key in _KEYS if key not in state]:
-        raise ValueError(f"the state lacks {', '.join(map(repr, missing))}: it does not come from state_dict()")
-    if state["version"] != VERSION:
-        raise ValueError(f"the state has version {state['version']!r}; this release of signopt reads version {VERSION}")
-    if state["rule"] != rule:
-        raise ValueError(f"the state was saved by {state['rule']!r} and cannot be loaded by {rule!r}")
+    _check_head(state, _KEYS, rule)
     for key in ("hyper", "roles", "momentum"):
         if not isinstance(state[key], Mapping):
             raise TypeError(f"state[{key!r}] must be a mapping, got {type(state[key]).__name__}")
@@ -110,6 +118,32 @@ def check(state: Mapping[str, Any], *, rule: str, names: Collection[str], roles:
     for name, role in roles.items():
         if state["roles"].get(name) != role:
             raise ValueError(f"the state was saved with role {state['roles'].get(name)!r} for {name!r}, now {role!r}")
+
+
+def _check_head(state: Any, keys: Sequence[str], rule: str) -> None:
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a state is a mapping as state_dict() returns it, got {type(state).__name__}")
+    if "version" in state and state["version"] != VERSION:
+        raise ValueError(f"the state has version {state['version']!r}; this release of signopt reads version {VERSION}")
+    if "rule" in state and state["rule"] != rule:
+        raise ValueError(f"the state was saved by {state['rule']!r} and cannot be loaded by {rule!r}")
+    if missing := [key for key in keys if key not in state]:
+        raise ValueError(f"the state lacks {', '.join(map(repr, missing))}: it does not come from state_dict()")
+
+
+def check_groups(state: Mapping[str, Any], groups: Collection[str]) -> None:
+    """Check that ``state`` was saved by these groups, in this version; each group checks its own part.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Saying what differs.
+    """
+    _check_head(state, ("version", "rule", "step", "groups"), GROUPS)
+    if not isinstance(state["groups"], Mapping):
+        raise TypeError(f"state['groups'] must be a mapping, got {type(state['groups']).__name__}")
+    if state["groups"].keys() != set(groups):
+        raise ValueError(name_difference("state['groups']", state["groups"], groups, "groups"))
 
 
 def check_momentum(saved: Array, current: Array, name: str) -> None:
@@ -128,14 +162,24 @@ def apart(saved: dict[str, Array], current: Mapping[str, Array]) -> dict[str, Ar
     return saved
 
 
+def apart_in(state: Any, current: Mapping[str, Array]) -> Any:
+    """``state``, unchecked, with its momenta copied if they share memory with the arrays of ``current``."""
+    momentum = state.get("momentum") if isinstance(state, Mapping) else None
+    if not isinstance(momentum, Mapping):
+        return state
+    prefixed = {f"saved {name!r}": array for name, array in momentum.items()}
+    kept = apart(prefixed, current)
+    return {**state, "momentum": dict(zip(momentum, kept.values(), strict=True))}
+
+
 def copied(array: Array) -> Array:
     """A copy in memory of its own."""
     return namespace_of(array).asarray(array, copy=True)
 
 
-def name_difference(what: str, given: Collection[str], wanted: Collection[str]) -> str:
+def name_difference(what: str, given: Collection[str], wanted: Collection[str], wanted_are: str = "parameters") -> str:
     """A sentence that says which names are missing from ``given`` and which it has too many."""
     missing = ", ".join(repr(name) for name in wanted if name not in given)
     extra = ", ".join(repr(name) for name in given if name not in wanted)
     parts = (f"missing: {missing}" if missing else "", f"not expected: {extra}" if extra else "")
-    return f"{what} has other names than the parameters; " + "; ".join(filter(None, parts))
+    return f"{what} has other names than the {wanted_are}; " + "; ".join(filter(None, parts))

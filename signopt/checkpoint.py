@@ -14,17 +14,16 @@ from signopt._namespace import Array
 from signopt._whole_file import replace_file
 
 if TYPE_CHECKING:
-    from signopt.optimizer import Optimizer
+    from signopt.optimizer import Groups, Optimizer
 
 __all__ = ["load", "save"]
 
 _HEADER = "signopt"
-_PREFIX = "momentum/"
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
-    """Write the state of ``optimizer`` to ``path``, as :meth:`~signopt.optimizer.Optimizer.state_dict` gives it.
+def save(optimizer: Optimizer | Groups, path: str | os.PathLike[str]) -> None:
+    """Write the state of ``optimizer`` to ``path``, as its ``state_dict()`` gives it.
 
     Parameters are not written. The file appears whole or not at all, whatever happens meanwhile: it is written beside
     ``path``, synced to the disk, then moved there. A symbolic link is followed, and an existing file keeps its
@@ -38,16 +37,12 @@ def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
         If the file cannot be written; what was there is still there.
     """
     safetensors = _safetensors()
-    state = optimizer.state_dict()
-    momentum = state.pop("momentum")
-    data = safetensors.numpy.save(
-        {_PREFIX + name: to_host(array) for name, array in momentum.items()},
-        metadata={_HEADER: json.dumps(state)},
-    )
-    replace_file(os.fsdecode(path), data)
+    plain, momenta = _parted(optimizer.state_dict())
+    tensors = {name: to_host(momentum) for name, momentum in momenta.items()}
+    replace_file(os.fsdecode(path), safetensors.numpy.save(tensors, metadata={_HEADER: json.dumps(plain)}))
 
 
-def load(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
+def load(optimizer: Optimizer | Groups, path: str | os.PathLike[str]) -> None:
     """Load the state written by :func:`save` into ``optimizer``, or raise and change nothing.
 
     Raises
@@ -57,8 +52,8 @@ def load(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be read.
     ValueError
-        Naming the file, if it is damaged, was not written by :func:`save`, or does not fit ``optimizer``
-        (see :meth:`~signopt.optimizer.Optimizer.load_state_dict`).
+        Naming the file, if it is damaged, was not written by :func:`save`, or does not fit ``optimizer``, as its
+        ``load_state_dict`` says.
     """
     safetensors = _safetensors()
     path = os.fsdecode(path)
@@ -72,17 +67,38 @@ def load(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
-def _state(data: bytes, safetensors: Any, momentum: Mapping[str, Array]) -> dict[str, Any]:
-    """The state in a file, its momenta as arrays like those of ``momentum``."""
+def _parted(state: Mapping[str, Any], where: str = "") -> tuple[dict[str, Any], dict[str, Array]]:
+    """A state without its momenta, and the momenta under the names that tensors have in a file."""
+    plain = dict(state)
+    tensors = {f"{where}momentum/{name}": momentum for name, momentum in plain.pop("momentum", {}).items()}
+    for group, part in plain.get("groups", {}).items():
+        plain["groups"] = {**plain["groups"]}
+        plain["groups"][group], own = _parted(part, f"{where}groups/{group}/")
+        tensors |= own
+    return plain, tensors
+
+
+def _joined(plain: Any, tensors: dict[str, Any], like: Mapping[str, Array], where: str = "") -> Any:
+    """The inverse of :func:`_parted`. It takes what belongs to the state out of ``tensors``."""
+    if not isinstance(plain, dict):
+        return plain
+    if isinstance(groups := plain.get("groups"), dict):
+        parts = {group: _joined(part, tensors, like, f"{where}groups/{group}/") for group, part in groups.items()}
+        return {**plain, "groups": parts}
+    prefix, first = f"{where}momentum/", next(iter(like.values()))
+    own = {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
+    return {**plain, "momentum": {name: _to_array(tensor, like.get(name, first)) for name, tensor in own.items()}}
+
+
+def _state(data: bytes, safetensors: Any, like: Mapping[str, Array]) -> Any:
+    """The state in a file, its momenta as arrays like those given."""
     try:
         tensors = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
         raise ValueError(f"it is truncated or no safetensors file ({error})") from error
-    state = _header(data)
-    if strangers := [name for name in tensors if not name.startswith(_PREFIX)]:
-        raise ValueError(f"it holds tensors that are no momenta: {', '.join(map(repr, strangers))}")
-    like = next(iter(momentum.values()))
-    state["momentum"] = {name.removeprefix(_PREFIX): _to_array(tensor, like) for name, tensor in tensors.items()}
+    state = _joined(_header(data), tensors, like)
+    if tensors:
+        raise ValueError(f"it holds tensors that are no momenta: {', '.join(map(repr, tensors))}")
     return state
 
 

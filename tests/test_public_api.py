@@ -13,6 +13,7 @@ import pytest
 import signopt
 
 PUBLIC = {
+    "Groups",
     "Lion",
     "Muon",
     "Signum",
@@ -45,7 +46,7 @@ OPTIMIZER = {
 def callables():
     for name in sorted(PUBLIC - {"__version__"}):
         yield name, getattr(signopt, name)
-    for name in ("Lion", "Muon", "Signum", "Tiger"):
+    for name in ("Groups", "Lion", "Muon", "Signum", "Tiger"):
         for member, value in inspect.getmembers(getattr(signopt, name)):
             if not member.startswith("_") and callable(value):
                 yield f"{name}.{member}", value

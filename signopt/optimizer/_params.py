@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 from signopt import _checks as checks
 from signopt._namespace import Array, cast, dtype_name, namespace_of
+from signopt._state import name_difference
 from signopt.backends import adopt
 
-__all__ = ["Arrays", "Params", "named", "zeros_for"]
+__all__ = ["Arrays", "Params", "in_order", "named", "zeros_for"]
 
 Arrays: TypeAlias = Mapping[str, Array] | Sequence[Array]
 """Arrays by name, or in an order."""
@@ -51,6 +52,19 @@ def _by_name(params: Any) -> dict[Any, Array]:
 
 def _is_pair(item: Any) -> bool:
     return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
+
+
+def in_order(grads: Arrays, params: Mapping[str, Array]) -> list[Any]:
+    """The gradients in the order of the parameters."""
+    if not isinstance(grads, Mapping):
+        if not isinstance(grads, (list, tuple)):
+            raise TypeError(f"grads must be a mapping {{name: array}} or a sequence of arrays, got {type(grads)}")
+        if len(grads) != len(params):
+            raise ValueError(f"grads has {len(grads)} arrays for {len(params)} parameters")
+        return list(grads)
+    if grads.keys() != params.keys():
+        raise ValueError(name_difference("grads", grads, params))
+    return [grads[name] for name in params]
 
 
 def zeros_for(param: Array, momentum_dtype: Any, name: str) -> Array:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from threading import RLock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-__all__ = ["Turn", "one_at_a_time"]
+__all__ = ["Turn", "in_turn", "one_at_a_time"]
 
 
 class Turn:
@@ -37,18 +37,25 @@ def one_at_a_time(method: Callable[Concatenate[Taker, Given], Result]) -> Callab
 
     @wraps(method)
     def call(self: Taker, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
-        turn = self._turn
-        # A signal can interrupt calls and nothing else, and not those of a lock in a ``with`` statement.
-        with turn.lock:
-            if turn.taken:
-                raise RuntimeError(
-                    f"{method.__name__} was called while this optimizer is in the midst of a step (by a signal "
-                    "handler or a schedule?); call it when the step has returned"
-                )
-            turn.taken = True
-            try:
-                return method(self, *args, **kwargs)
-            finally:
-                turn.taken = False
+        return in_turn((self._turn,), method.__name__, lambda: method(self, *args, **kwargs))
 
     return call
+
+
+def in_turn(turns: Sequence[Turn], what: str, work: Callable[[], Result]) -> Result:
+    """``work()`` with all ``turns`` taken; ``what`` is its name in the error if one of them is within itself."""
+    if not turns:
+        return work()
+    turn = turns[0]
+    # A signal can interrupt calls and nothing else, and not those of a lock in a ``with`` statement.
+    with turn.lock:
+        if turn.taken:
+            raise RuntimeError(
+                f"{what} was called while this optimizer is in the midst of a step (by a signal handler or a "
+                "schedule?); call it when the step has returned"
+            )
+        turn.taken = True
+        try:
+            return in_turn(turns[1:], what, work)
+        finally:
+            turn.taken = False

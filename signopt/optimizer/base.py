@@ -15,7 +15,7 @@ from signopt._signals import DeferredSignals
 from signopt.backends import Backend
 from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
-from signopt.optimizer._params import Arrays, Params, named, zeros_for
+from signopt.optimizer._params import Arrays, Params, in_order, named, zeros_for
 from signopt.optimizer._turns import Turn, one_at_a_time
 from signopt.roles import assign_roles
 from signopt.rules.coefficients import Coefficients
@@ -108,7 +108,7 @@ class Optimizer(ABC):
 
     def _prepare_step(self, grads: Arrays) -> Callable[[], None]:
         """All of :meth:`step` that can fail. What is returned writes, and cannot."""
-        update = self._binding.prepare(self._ordered(grads), self._coefficients())
+        update = self._binding.prepare(in_order(grads, self._params), self._coefficients())
 
         def write() -> None:
             update()
@@ -200,17 +200,6 @@ class Optimizer(ABC):
         self._params, self._momentum = state["params"], state["momentum"]
         self._roles, self._steps = state["roles"], state["steps"]
         self._bind(state["backend"])
-
-    def _ordered(self, grads: Arrays) -> list[Any]:
-        if not isinstance(grads, Mapping):
-            if not isinstance(grads, (list, tuple)):
-                raise TypeError(f"grads must be a mapping {{name: array}} or a sequence of arrays, got {type(grads)}")
-            if len(grads) != len(self._params):
-                raise ValueError(f"grads has {len(grads)} arrays for {len(self._params)} parameters")
-            return list(grads)
-        if grads.keys() != self._params.keys():
-            raise ValueError(state_format.name_difference("grads", grads, self._params))
-        return [grads[name] for name in self._params]
 
 
 def _count(number: int, noun: str) -> str:

@@ -176,6 +176,33 @@ def test_groups_that_agree_are_one():
         from_torch(ours, theirs.state_dict())
 
 
+def test_groups_that_differ_are_groups():
+    weights = tensors(params())
+    for weight in weights.values():
+        weight.requires_grad_()
+    split = [
+        {"params": [weights["bias"], weights["scale"]], "lr": 0.5, "weight_decay": 0.0},
+        {"params": [weights["kernel"]]},
+    ]
+    theirs = lion_pytorch.Lion(split, **LION)
+    order = ["bias", "scale", "kernel"]
+    for t in range(3):
+        step(theirs, weights, tensors(grads(t)))
+    mine = detached(weights)
+    ours = signopt.Groups(
+        matrices=signopt.Lion({"kernel": mine["kernel"]}), rest=signopt.Lion({n: mine[n] for n in ("bias", "scale")})
+    )
+    ours.load_state_dict(from_torch(ours, theirs.state_dict(), names=order))
+    assert (ours["matrices"].lr, ours["rest"].lr) == (0.25, 0.5)
+    assert (ours["matrices"].weight_decay, ours["rest"].weight_decay) == (0.5, 0.0)
+    back = to_torch(ours, theirs.state_dict(), names=order)
+    assert back["param_groups"] == theirs.state_dict()["param_groups"]
+    for t in range(3, 6):
+        ours.step(tensors(grads(t)))
+        step(theirs, weights, tensors(grads(t)))
+        assert_same(mine, weights)
+
+
 def changed(change):
     state = {"state": {0: {"exp_avg": torch.zeros(2)}}}
     state["param_groups"] = [{"params": [0], "lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.1}]
