@@ -19,11 +19,15 @@ DEFAULTS = {
 }
 
 
-def expected_step(param, grad, momentum, **hyper):
-    """What the oracle expects of arrays of any supported dtypes, with hyperparameters of the rule."""
-    storage, kept = FORMATS[param.dtype.name], FORMATS[momentum.dtype.name]
-    compute = compute_format(storage)
-    precision = Precision(storage, kept, compute, compute, scaled=True)
+def expected_step(param, grad, momentum, ns_dtype=None, **hyper):
+    """What the oracle expects of arrays of any supported dtypes, with hyperparameters of the rule.
+
+    ``ns_dtype`` is that of the iteration, the compute dtype by default.
+    """
+    storage = FORMATS[param.dtype.name]
+    kept, compute = FORMATS[momentum.dtype.name], compute_format(storage)
+    iteration = FORMATS[ns_dtype] if ns_dtype else compute
+    precision = Precision(storage, kept, compute, iteration, scaled=True)
     wide = [array.astype(np.float64) for array in (param, grad, momentum)]
     return expect(wide[0], wide[1], Known.shown(wide[2]), DEFAULTS | hyper, Forms(), precision)
 

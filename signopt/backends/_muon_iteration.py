@@ -83,8 +83,6 @@ class Single:
                 np.multiply(factor, 1.0 / divisor, factor)
             _multiply(x, factor, self._is_tall, spare)
             x, spare = spare, x
-        if math.isnan(divisor):
-            x.fill(np.nan)
         return x[None], spare[None]
 
     def _normalize(self, x: Floats, eps: float) -> float:

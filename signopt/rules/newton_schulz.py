@@ -210,6 +210,7 @@ def direction(xp: Namespace, matrices: Array, eps: float, compute: str) -> Array
     scaled = matrices * scale
     norm = cast(xp, xp.sqrt(sum_of_squares(xp, scaled)), matrices.dtype) + eps * scale
     divisor = xp.where(norm == 0, xp.ones_like(norm), norm)
+    # The iteration would spread a NaN as well, but for a BLAS that skips products with zero.
     return poisoned(xp, scaled / divisor, norm)
 
 
