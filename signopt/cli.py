@@ -20,7 +20,8 @@ __all__ = ["main"]
 _PROFILES = ("core", "standard", "strict")
 _CHECK_HELP = """\
 what to check:
-  (nothing)                 this library's backends and every installed port that it has an adapter for
+  (nothing)                 this library's backends and every installed port that it has an adapter for,
+                            against the verdicts that were published: exit code 0 if all is as published
   package.module:attribute  a Port instance, or a class or factory without arguments, in a child process
   NAME                      a published port as 'signopt info' lists it, for example lion-pytorch
   -- COMMAND [ARGUMENT...]  any program that speaks JSON lines on stdin and stdout

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(commands.add_parser("run", help="check every port that is installed; exit 1 where a finding is missing"))
     _add_one(commands.add_parser("one", help="check one port in this process; the report is the last line"))
     _add_page(commands.add_parser("page", help="build the compatibility page from the reports"))
+    _add_publish(commands.add_parser("publish", help="write the verdicts that 'signopt check' compares with"))
     options = parser.parse_args(arguments)
     return int(options.command(options))
 
@@ -109,6 +110,18 @@ def _page(options: argparse.Namespace) -> int:
     results = [json.loads(path.read_text()) for path in sorted(options.reports.glob("*.json"))]
     write_page(results, options.docs / "field" / "compatibility.md")
     draw(results, options.docs / "_static" / "compatibility.png")
+    return 0
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reports", type=Path, default=Path(__file__).parent / "reports", help="folder that run wrote")
+    parser.set_defaults(command=_publish)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from signopt.conformance.adapters.published import write
+
+    write([json.loads(path.read_text()) for path in sorted(options.reports.glob("*.json"))])
     return 0
 
 

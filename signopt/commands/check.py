@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 
 from rich.status import Status
 
-from signopt.commands._exit_codes import of_verdict
+from signopt.commands._exit_codes import COULD_NOT_RUN, FAILED, PASSED, of_verdict
 from signopt.commands.console import make_console, reporter
 from signopt.conformance import byte_order
 from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.adapters.process import ProcessPort
+from signopt.conformance.adapters.published import surprises
 from signopt.conformance.deviations import as_toml, load, stated
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.oracle.rules import RULES
@@ -54,7 +55,19 @@ def run(options: argparse.Namespace) -> int:
     show(reports, make_console(), table=options.table)
     for path, render in files.items():
         path.write_text(render(reports), "utf-8")
-    return of_verdict(verdict(reports))
+    return of_verdict(verdict(reports)) if given else _as_published(reports)
+
+
+def _as_published(reports: list[Report]) -> int:
+    """The exit code of a run over everything: a port that is known to be wrong is no failure of this run."""
+    console, found = make_console(), surprises(reports)
+    for surprise in found:
+        console.print(f"not as published: {surprise}", style="bold red", soft_wrap=True, markup=False)
+    if found:
+        return FAILED
+    undecided = sum(report.verdict == "undecided" for report in reports)
+    console.print(f"{len(reports) - undecided} ports as published" + (f", {undecided} undecided" if undecided else ""))
+    return COULD_NOT_RUN if undecided or not reports else PASSED
 
 
 def _files(options: argparse.Namespace) -> Mapping[Path, Callable[[list[Report]], str]]:
