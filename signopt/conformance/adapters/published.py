@@ -1,7 +1,7 @@
-"""The verdicts that the compatibility page publishes, so that a run on another machine can say whether it sees the same.
+"""The verdicts that the compatibility page publishes, for a run elsewhere to say whether it sees the same.
 
-``published.json`` holds, for each ``"rule/name"``, the version that was judged and its verdict under the standard profile.
-``python -m docs.field publish`` writes it from the reports.
+``published.json`` holds, for each ``"rule/name"``, the version that was judged and its verdict under the standard
+profile. ``python -m docs.field publish`` writes it from the reports.
 """
 
 from __future__ import annotations
