@@ -23,6 +23,11 @@ class SameArrays:
         self._watched: list[weakref.ref[Array]] = []
         self._facts: Facts | None = None
 
+    @property
+    def anything(self) -> bool:
+        """Whether anything is remembered."""
+        return self._facts is not None
+
     def are(self, arrays: Sequence[Array]) -> bool:
         """Whether ``arrays`` are the remembered objects, in their order, and where and what they were."""
         if self._facts is None or len(self._watched) != len(arrays):

@@ -37,11 +37,14 @@ class Backend(Protocol):
         """A quick yes, or unknown, to whether ``grads`` would pass the optimizer's checks, which then are not made."""
         return False
 
-    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
         """One step, for Tiger a micro-step, of the rule ``coefficients.rule`` on every parameter: all but the writing.
 
         Compiles, allocates and reads what the step needs. The function that is returned writes, and must be called at
-        once: before the arrays change, and before another step is prepared.
+        once: before the arrays change, and before another step is prepared. ``unchanged`` is for a caller who has seen
+        that ``grads`` are the array objects of the step before, with all but their elements as it was.
         """
         ...
 

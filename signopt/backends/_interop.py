@@ -166,10 +166,14 @@ def sharing_memory(
             self._seen = SameArrays()
             self._views: list[Array] = []
 
-        def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
-            views = self._seen_as(grads)
+        def prepare(
+            self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        ) -> Callable[[], None]:
+            unchanged = (unchanged and self._seen.anything) or self._seen.are(grads)
+            if not unchanged:
+                self._look_at(grads)
             with stream():
-                write = self._inner.prepare(views, coefficients)
+                write = self._inner.prepare(self._views, coefficients, unchanged=unchanged)
             return lambda: self._write(write, grads)
 
         def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:
@@ -177,14 +181,12 @@ def sharing_memory(
                 write()
             self._increment_version(self._written)
 
-        def _seen_as(self, grads: Sequence[Array]) -> list[Array]:
-            """The gradients as the backend sees them: views, which would keep the memory of dead ones."""
-            if not self._seen.are(grads):
-                self._drop_views()
-                self._views = [*map(view, grads)]
-                self._deaths = [weakref.ref(grad, self._drop_views) for grad in grads]
-                self._seen.remember(grads)
-            return self._views
+        def _look_at(self, grads: Sequence[Array]) -> None:
+            """Keep views of the gradients, and their memory, until the first of them dies."""
+            self._drop_views()
+            self._views = [*map(view, grads)]
+            self._deaths = [weakref.ref(grad, self._drop_views) for grad in grads]
+            self._seen.remember(grads)
 
         def _drop_views(self, dead: Any = None) -> None:
             self._seen.forget()

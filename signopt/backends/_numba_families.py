@@ -110,7 +110,7 @@ class TensorTable:
         self._rests = [storage.rest(i) for i in indices] if self._rounding == "split" else []
         self._rest_addresses = np.array(addresses_of(self._rests), np.int64)
 
-    def point_to(self, grads: Sequence[Floats]) -> list[Floats]:
+    def point_to(self, grads: Sequence[Floats], *, unchanged: bool = False) -> list[Floats]:
         """Enter the addresses of the gradients, given for all parameters of the optimizer.
 
         Returns
@@ -119,6 +119,8 @@ class TensorTable:
             Copies made of gradients whose elements lie in another order than the parameter's, to be kept until the
             kernels are done.
         """
+        if unchanged and self._known.anything:
+            return []
         mine = [grads[i] for i in self.indices]
         if self._known.are(mine):
             return []

@@ -70,14 +70,16 @@ class CupyBackend(Backend):
     def recognises(self, grads: Sequence[Any]) -> bool:
         return self._watch.recognises(grads)
 
-    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
         """Prepare every launch, which is where memory runs out and compilers fail.
 
         Stages go over all groups before the next begins, so the stages that write parameters come last.
         """
         with self._device:
             try:
-                self._adopt(grads)
+                self._adopt(grads, unchanged)
                 stages = zip(
                     *[group.launches(coefficients, self._grads.pointer) for group in self._groups], strict=True
                 )
@@ -92,9 +94,9 @@ class CupyBackend(Backend):
         with self._device:
             _launch(launches)
 
-    def _adopt(self, grads: Sequence[Array]) -> None:
+    def _adopt(self, grads: Sequence[Array], unchanged: bool) -> None:
         """Make the tables on the device those of ``grads``."""
-        sight = self._watch.look_at(grads)
+        sight = self._watch.look_at(grads, unchanged=unchanged)
         if sight is self._adopted:
             return
         unusual = self._unusual(sight.layout)

@@ -72,11 +72,13 @@ class NumbaBackend(Backend):
             storage.some(self._rest_indices),
         )
 
-    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
         if isinstance(coefficients, MuonCoefficients):
             self._muon.threads = self.threads
             return self._muon.prepare(grads, coefficients)
-        copies = [table.point_to(grads) for table in self._tables]
+        copies = [table.point_to(grads, unchanged=unchanged) for table in self._tables]
         writes = [self._prepared(table, coefficients) for table in self._tables]
         if self._rest_indices:
             self._rest.threads = self.threads

@@ -85,7 +85,9 @@ class NumpyBackend(Backend):
         self._elements = sum(tensor.size for tensor in self._large)
         self._groups: dict[int, list[Group]] = {}
 
-    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
         if isinstance(coefficients, MuonCoefficients):
             return self._muon(grads, coefficients)
         if isinstance(coefficients, TigerCoefficients):

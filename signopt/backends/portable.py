@@ -34,7 +34,9 @@ class PortableBackend(Backend):
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(params)]
         self._no_graph = without_graph(params[0])
 
-    def prepare(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
         update = UPDATES[coefficients.rule]
         rows = zip(self._params, grads, self._momenta, self._traits, strict=True)
         with self._no_graph():

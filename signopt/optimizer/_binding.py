@@ -42,15 +42,23 @@ class Binding:
         self._rule, self._params, self._momenta = rule, params, momenta
         self._roles, self._wanted = roles, wanted
         self._seen = SameArrays()
+        self._seen_by_backend = False
         self._bind()
 
     def prepare(self, given: list[Any], coefficients: Coefficients) -> Callable[[], None]:
         """All of a step but the writing, with one gradient for each parameter; the function that is returned writes."""
         if not self._facts.hold(self._written):
             self._bind_anew()
-        if self._seen.are(given) or self.backend.recognises(given):
+        if self._seen.are(given):
+            write = self.backend.prepare(given, coefficients, unchanged=self._seen_by_backend)
+            self._seen_by_backend = True
+            return write
+        self._seen_by_backend = False
+        if self.backend.recognises(given):
             return self.backend.prepare(given, coefficients)
-        return self.backend.prepare(self._checked(given), coefficients)
+        write = self.backend.prepare(self._checked(given), coefficients)
+        self._seen_by_backend = self._seen.anything
+        return write
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]
@@ -62,6 +70,7 @@ class Binding:
     def _bind_anew(self) -> None:
         """Check and bind arrays whose memory, shape, strides, dtype or flags are not what they were."""
         self._seen.forget()
+        self._seen_by_backend = False
         check_params(self._params, self._rule)
         for name, param in self._params.items():
             label, momentum = f"params[{name!r}]", self._momenta[name]
@@ -76,6 +85,7 @@ class Binding:
 
     def _checked(self, given: list[Any]) -> list[Array]:
         """The gradients as arrays of a known library, checked; remembered if nothing had to be converted."""
+        self._seen.forget()
         if all(map(checks.are_twins, self._params.values(), given)):
             grads = given
         else:
