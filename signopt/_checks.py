@@ -75,7 +75,10 @@ def check_partner(param: Array, other: Array, name: str, what: str) -> None:
     """Check that ``other`` has the namespace, shape and device of ``param``, and a supported dtype."""
     label = f"the {what} of {name}"
     if other is None:
-        raise TypeError(f"{label} is None; pass an array of zeros where there is none")
+        raise TypeError(
+            f"{label} is None; step(..., frozen=[...]) leaves a parameter as it is, and a gradient of zeros lets its "
+            "momentum and decay go on"
+        )
     check_same_home(other, param, label, name)
     check_dtype(other, label)
     param, other = as_array(param), as_array(other)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
@@ -167,7 +168,7 @@ def real(value: Any, name: str) -> float:
     """A finite float."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}: {value!r}")
-    if not isinstance(value, Real):
+    if not isinstance(value, (Real, Decimal)):
         value = scalar(value, name)
         if isinstance(value, Traced):
             return cast("float", value)

@@ -123,4 +123,8 @@ def test_the_package_is_typed():
 
 
 def test_the_version_is_the_changelogs():
-    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", signopt.__version__)
+    changelog = Path(__file__).parents[1].joinpath("CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+), (unreleased|\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == signopt.__version__
+    assert (newest[2] == "unreleased") == (".dev" in signopt.__version__)

@@ -15,6 +15,7 @@ from signopt._facts import addresses_of
 from signopt._identity import SameArrays
 from signopt._namespace import compute_dtype_name, dtype_name
 from signopt.backends._layout import dense_axes
+from signopt.backends._numba_health import compile_on_nothing
 from signopt.backends._numba_kernels import Family, Scalars
 from signopt.backends._numba_rounding import Draws, Rests
 from signopt.backends._storage import NEAREST, Storage
@@ -138,7 +139,7 @@ class TensorTable:
     def prepare(self, kernel: Callable[..., None], threads: int, total: int, *args: Any) -> Callable[[], None]:
         """A call of ``kernel(family, start, stop, *args)`` on as many threads, with equal shares of 0 to ``total``."""
         if kernel not in self._compiled:
-            kernel(self.family, 0, 0, *args)  # an empty range: it is compiled, and does nothing
+            compile_on_nothing(kernel, self.family, 0, 0, *args)
             self._compiled.add(kernel)
         bounds = [total * thread // threads for thread in range(threads + 1)]
         return lambda: on_threads(

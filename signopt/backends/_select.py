@@ -11,6 +11,7 @@ import numpy as np
 from signopt._namespace import Array
 from signopt.backends._base import Backend
 from signopt.backends._interop import cupy_view, is_plain_tensor, numpy_view, sharing_memory, torch_stream
+from signopt.backends._numba_health import numba_is_usable, why_numba_is_not_usable
 from signopt.backends.numpy import NumpyBackend
 from signopt.backends.portable import PortableBackend
 
@@ -31,6 +32,8 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
         If it does not serve arrays of this library.
     ModuleNotFoundError
         If it needs a package that is not installed.
+    RuntimeError
+        If it needs Numba, which is installed and cannot be used.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
@@ -44,7 +47,7 @@ def select(backend: str, params: Sequence[Array]) -> type[Backend]:
         return _cupy_backend(on_cupy)
     if not on_numpy:
         raise TypeError(f"backend {backend!r} serves NumPy arrays only; use backend='auto'")
-    if backend == "numpy" or (backend == "auto" and find_spec("numba") is None):
+    if backend == "numpy" or (backend == "auto" and not numba_is_usable()):
         return NumpyBackend
     return _numba_backend()
 
@@ -72,6 +75,8 @@ def _torch_backend(backend: str, params: Sequence[Array]) -> type[Backend]:
 def _numba_backend() -> type[Backend]:
     if find_spec("numba") is None:
         raise ModuleNotFoundError("backend 'numba' needs Numba: pip install 'signopt[numba]'")
+    if (why := why_numba_is_not_usable()) is not None:
+        raise RuntimeError(f"backend 'numba' cannot be used ({why}); use backend='numpy'")
     from signopt.backends.numba import NumbaBackend
 
     return NumbaBackend

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from signopt import _checks as checks
@@ -11,6 +11,7 @@ from signopt._facts import Facts, facts_of
 from signopt._identity import SameArrays
 from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
+from signopt.optimizer._params import Arrays, in_order
 from signopt.rules.coefficients import Coefficients
 
 __all__ = ["Binding"]
@@ -41,12 +42,49 @@ class Binding:
     ) -> None:
         self._rule, self._params, self._momenta = rule, params, momenta
         self._roles, self._wanted = roles, wanted
+        self._all, self._frozen = [*params], frozenset[str]()
+        self._part: tuple[frozenset[str], Binding] | None = None
         self._seen = SameArrays()
         self._seen_by_backend = False
-        self._bind()
+        if params:
+            self._bind()
+
+    def without(self, frozen: Collection[str]) -> Binding:
+        """A binding of the other parameters; that of the last ``frozen`` is kept for the next step."""
+        if isinstance(frozen, str):
+            raise TypeError(
+                f"frozen must be a collection of names, got the string {frozen!r}; did you mean [{frozen!r}]?"
+            )
+        names = frozenset(frozen)
+        if unknown := names - self._params.keys():
+            raise ValueError(f"frozen: no such parameter: {', '.join(sorted(map(repr, unknown)))}")
+        if self._part is None or self._part[0] != names:
+            self._part = names, self._without(names)
+        return self._part[1]
+
+    def _without(self, frozen: frozenset[str]) -> Binding:
+        params, momenta = (
+            {name: array for name, array in arrays.items() if name not in frozen}
+            for arrays in (self._params, self._momenta)
+        )
+        roles = [role for name, role in zip(self._params, self._roles, strict=False) if name not in frozen]
+        part = Binding(self._rule, params, momenta, roles, self._wanted)
+        part._frozen, part._all = frozen, [*self._params]
+        return part
+
+    def ordered(self, grads: Arrays) -> list[Any]:
+        """The gradients in the order of the parameters, without those that are frozen."""
+        if not self._frozen:
+            return in_order(grads, self._params)
+        if isinstance(grads, Mapping):
+            return in_order({name: grads[name] for name in grads.keys() - self._frozen}, self._params)
+        named = zip(self._all, in_order(grads, self._all), strict=True)
+        return [grad for name, grad in named if name not in self._frozen]
 
     def prepare(self, given: list[Any], coefficients: Coefficients) -> Callable[[], None]:
         """All of a step but the writing, with one gradient for each parameter; the function that is returned writes."""
+        if not given:
+            return lambda: None
         if not self._facts.hold(self._written):
             self._bind_anew()
         if self._seen.are(given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from signopt import _checks as checks
@@ -54,7 +54,7 @@ def _is_pair(item: Any) -> bool:
     return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
 
 
-def in_order(grads: Arrays, params: Mapping[str, Array]) -> list[Any]:
+def in_order(grads: Arrays, params: Collection[str]) -> list[Any]:
     """The gradients in the order of the parameters."""
     if not isinstance(grads, Mapping):
         if not isinstance(grads, (list, tuple)):
@@ -62,7 +62,7 @@ def in_order(grads: Arrays, params: Mapping[str, Array]) -> list[Any]:
         if len(grads) != len(params):
             raise ValueError(f"grads has {len(grads)} arrays for {len(params)} parameters")
         return list(grads)
-    if grads.keys() != params.keys():
+    if grads.keys() != (params.keys() if isinstance(params, Mapping) else set(params)):
         raise ValueError(name_difference("grads", grads, params))
     return [grads[name] for name in params]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from signopt._signals import DeferredSignals
 from signopt.backends import Backend
 from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
-from signopt.optimizer._params import Arrays, Params, in_order, named, zeros_for
+from signopt.optimizer._params import Arrays, Params, named, zeros_for
 from signopt.optimizer._turns import Turn, one_at_a_time
 from signopt.roles import assign_roles
 from signopt.rules.coefficients import Coefficients
@@ -86,7 +86,7 @@ class Optimizer(ABC):
         return self._steps
 
     @one_at_a_time
-    def step(self, grads: Arrays) -> None:
+    def step(self, grads: Arrays, *, frozen: Collection[str] = ()) -> None:
         """Update every parameter in place with its gradient, or raise and update none.
 
         Parameters
@@ -94,21 +94,27 @@ class Optimizer(ABC):
         grads : mapping or sequence
             {name: array} with exactly the parameters' names, or one array per parameter in their order. Gradients are
             read only.
+        frozen : collection of str, default ()
+            Names of parameters that this step leaves as they are, and their momenta too: no decay, no average. Their
+            gradients may be left out of a mapping, or be None. A gradient of zeros is another thing: with it momentum
+            and decay go on moving the parameter.
 
         Raises
         ------
         TypeError
             For a gradient that is None, no array, of another namespace or of another dtype than its parameter.
         ValueError
-            For a missing or extra gradient, another shape or device, or one that overlaps an array to be written.
+            For a missing or extra gradient, another shape or device, or one that overlaps an array to be written; and
+            for a name in ``frozen`` that no parameter has.
         """
-        write = self._prepare_step(grads)
+        write = self._prepare_step(grads, frozen)
         with DeferredSignals():
             write()
 
-    def _prepare_step(self, grads: Arrays) -> Callable[[], None]:
+    def _prepare_step(self, grads: Arrays, frozen: Collection[str] = ()) -> Callable[[], None]:
         """All of :meth:`step` that can fail. What is returned writes, and cannot."""
-        update = self._binding.prepare(in_order(grads, self._params), self._coefficients())
+        binding = self._binding.without(frozen) if frozen else self._binding
+        update = binding.prepare(binding.ordered(grads), self._coefficients())
 
         def write() -> None:
             update()

@@ -1,5 +1,6 @@
 """What the NumPy backend promises beside bits: little memory; and that the tests of bits can fail."""
 
+import gc
 import tracemalloc
 
 import numpy as np
@@ -19,21 +20,24 @@ def test_a_step_takes_less_than_a_mebibyte(shape, step, threads):
     backend.threads = threads
     _, coefficients = STEPS[step]
     backend.step([g], coefficients)
+    assert min(peak_of(lambda: backend.step([g], coefficients)) for _ in range(3)) < 1 << 20
+
+
+def peak_of(work):
+    """Bytes allocated at once during ``work``, other threads' included: those of what the process does besides too."""
+    gc.collect()
     tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    tracemalloc.reset_peak()
-    backend.step([g], coefficients)
-    peak = tracemalloc.get_traced_memory()[1] - before
-    tracemalloc.stop()
-    assert peak < 1 << 20
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_full_size_temporary_would_be_seen():
-    tracemalloc.start()
-    np.ones(1 << 22, np.float32) + np.float32(1)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak > 1 << 20
+    assert min(peak_of(lambda: np.ones(1 << 22, np.float32) + np.float32(1)) for _ in range(3)) > 1 << 20
 
 
 def fused_average(g, m, work, keep, take):
