@@ -33,5 +33,9 @@ LAYOUTS: dict[str, dict[str, Shape]] = {
     "one": {"kernel": (1 << 25,)},
     "gpt2": gpt2_small(),
     "small": {f"kernel{i}": (1000,) for i in range(1000)},
+    "gpt2-layer": {name: shape for name, shape in gpt2_small().items() if name.startswith("h0/") and len(shape) == 2},
+    "matrix": {"kernel": (1024, 4096)},
+    "small-matrices": {f"kernel{i}": (32, 64) for i in range(200)},
 }
-"""One tensor of 2**25 elements, GPT-2 small's 148, and 1 000 of 1 000."""
+"""One tensor of 2**25 elements, GPT-2 small's 148, 1 000 of 1 000; and for Muon the four matrices of one layer of GPT-2
+small, a larger one, and 200 small ones."""

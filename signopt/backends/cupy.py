@@ -13,6 +13,7 @@ from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._base import Backend
 from signopt.backends._cuda_compile import THREADS, load_function
 from signopt.backends._cuda_grads import GradientTable
+from signopt.backends._cuda_muon import prepare_muon
 from signopt.backends._cuda_sight import Layout, Sight, Watch
 from signopt.backends._cuda_tables import (
     ElementTable,
@@ -25,6 +26,7 @@ from signopt.backends._cuda_tables import (
 )
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
+from signopt.rules.muon import MuonCoefficients
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["CupyBackend"]
@@ -77,6 +79,8 @@ class CupyBackend(Backend):
 
         Stages go over all groups before the next begins, so the stages that write parameters come last.
         """
+        if isinstance(coefficients, MuonCoefficients):
+            return self._muon(grads, coefficients)
         with self._device:
             try:
                 self._adopt(grads, unchanged)
@@ -89,6 +93,16 @@ class CupyBackend(Backend):
             self._grads.about_to_launch()
             launches = [launch for stage in stages for launch in stage]
         return lambda: self._launch(launches)
+
+    def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
+        with self._device:
+            write = prepare_muon(self._params, self._momenta, grads, coefficients)
+
+        def on_device() -> None:
+            with self._device:
+                write()
+
+        return on_device
 
     def _launch(self, launches: Sequence[Launch]) -> None:
         with self._device:

@@ -1,0 +1,109 @@
+"""Muon on CuPy arrays: raw kernels with the rule's bits around matrix products of cuBLAS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from signopt._namespace import Array, cast, compute_dtype_name, dtype_name, namespace_of
+from signopt.backends._cuda_compile import THREADS, load_function
+from signopt.rules._matrices import as_matrices, from_matrices
+from signopt.rules.muon import MuonCoefficients
+from signopt.rules.newton_schulz import direction, newton_schulz
+from signopt.rules.spectral_decay import ROUNDS, spectral_part
+
+__all__ = ["prepare_muon"]
+
+MOST_BLOCKS = 4096
+"""Blocks of a launch; each walks over as many elements as are left."""
+
+
+def prepare_muon(
+    params: Sequence[Array], momenta: Sequence[Array], grads: Sequence[Array], k: MuonCoefficients
+) -> Callable[[], None]:
+    """All of a step but the writing: every X, in memory of its own. What is returned launches one kernel a matrix.
+
+    Nothing waits for the device. The products are those of :func:`signopt.muon`, by ``cupy.matmul``, which asks cuBLAS
+    for float32 without TF32 unless CuPy's environment says otherwise.
+    """
+    steps = [
+        _prepared(param, momentum, grad, k)
+        for param, momentum, grad in zip(params, momenta, grads, strict=True)
+        if param.size
+    ]
+    return partial(_take, steps)
+
+
+def _take(steps: Sequence[_Step]) -> None:
+    for step in steps:
+        step.take()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The update of one matrix, ready to be launched."""
+
+    param: Array
+    momentum: Array
+    dense: tuple[Array, Array]
+    launch: Callable[[], None]
+    keep: tuple[Any, ...]
+
+    def take(self) -> None:
+        """Launch it, and bring what it wrote to arrays that are not contiguous."""
+        self.launch()
+        for array, dense in zip((self.param, self.momentum), self.dense, strict=True):
+            if dense is not array:
+                array[...] = dense
+
+
+def _prepared(param: Array, momentum: Array, grad: Array, coefficients: MuonCoefficients) -> _Step:
+    import cupy
+
+    compute = compute_dtype_name(dtype_name(param))
+    k: Any = coefficients.rounded(compute)
+    number = np.dtype(compute).type
+    p, m, g = map(cupy.ascontiguousarray, (param, momentum, grad))
+    load = partial(
+        load_function,
+        "muon",
+        param_dtype=dtype_name(param),
+        momentum_dtype=dtype_name(momentum),
+        device=param.device.id,
+    )
+    look, move = load(kernel="signopt_muon_look"), load(kernel="signopt_muon")
+    u = cupy.empty(param.shape, compute)
+    blocks = min(-(-param.size // THREADS), MOST_BLOCKS)
+    size, B, A = np.int64(param.size), number(k.B), number(k.A)
+    look((blocks,), (THREADS,), (g, m, u, size, B, A, np.int32(k.nesterov)))
+    x = _iterated(u, k, compute)
+    d = _decaying(p, k, compute)
+    numbers = (size, B, A, number(k.lr), number(k.scale(tuple(param.shape), compute)), number(k.weight_decay))
+    pointer = np.uint64(0) if d is None else d
+    launch = partial(move, (blocks,), (THREADS,), (p, m, g, x, pointer, *numbers))
+    return _Step(param, momentum, (p, m), launch, (g, x, d))
+
+
+def _iterated(u: Array, k: MuonCoefficients, compute: str) -> Array:
+    import cupy
+
+    xp = namespace_of(u)
+    matrices = as_matrices(xp, u, k.batch_axis, "param")
+    x = newton_schulz(xp, direction(xp, matrices, k.eps, compute), k.triples)
+    return cupy.ascontiguousarray(from_matrices(xp, x, tuple(u.shape), k.batch_axis))
+
+
+def _decaying(p: Array, k: MuonCoefficients, compute: str) -> Array | None:
+    """The spectral part of the parameter; None where the parameter itself decays."""
+    import cupy
+
+    if k.decay == "plain":
+        return None
+    xp = namespace_of(p)
+    matrices = as_matrices(xp, cast(xp, p, getattr(xp, compute)), k.batch_axis, "param")
+    part = spectral_part(xp, matrices, ROUNDS, compute)
+    return cupy.ascontiguousarray(from_matrices(xp, part, tuple(p.shape), k.batch_axis))
