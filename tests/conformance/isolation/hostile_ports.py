@@ -292,3 +292,33 @@ class SpeaksForTheServer(Right):
                 os.write(number, framed(join({"number": 1, "changed": [], "value": None}, [])))
             except OSError:
                 continue
+
+
+class KeepsTheGradient(Right):
+    """Its momentum is the caller's array after the first step, so that the caller's later changes reach it."""
+
+    def step(self, grads):
+        first = self.steps == 0
+        super().step(grads)
+        if first:
+            for name, g in grads.items():
+                if g.flags.writeable:
+                    g[...] = self.m[name]
+                    self.m[name] = g
+
+
+class ReadsMemory(Right):
+    """Reads a gradient in the order of its memory."""
+
+    def step(self, grads):
+        super().step({name: g.ravel(order="K").reshape(g.shape) for name, g in grads.items()})
+
+
+class NeedsContiguity(Right):
+    """Refuses what is not contiguous, and says how it lies in memory."""
+
+    def init(self, params, hyper, momentum=None):
+        for p in params.values():
+            if not p.flags.c_contiguous:
+                raise ValueError(f"strides {p.strides}, own {p.flags.owndata}, offset {p.ctypes.data % 16}")
+        super().init(params, hyper, momentum)
