@@ -15,10 +15,10 @@ from rich.status import Status
 from signopt.commands._exit_codes import COULD_NOT_RUN, FAILED, PASSED, of_verdict
 from signopt.commands.console import make_console, reporter
 from signopt.conformance import byte_order
-from signopt.conformance.adapters.discovery import candidates
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.adapters.published import surprises
 from signopt.conformance.deviations import as_toml, load, stated
+from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.child import Limits
@@ -105,18 +105,17 @@ def _target(options: argparse.Namespace) -> str | None:
 
 def _check_everything(options: argparse.Namespace, status: Status) -> list[Report]:
     """Every candidate that is installed and meant to be the rule that it names; each is reported as it is done."""
+    try:
+        known = listed(_limits(options))
+    except PortFailure as failure:
+        raise ValueError(f"cannot list what there is to check: {failure}") from None
     reports = []
-    for each in candidates():
-        if options.rule in (None, each.rule) and not each.variant and not _absent(each.missing()):
+    for each in known:
+        if options.rule in (None, each.rule) and not each.variant and not each.needs:
             report = _check_python(options, each.name, each.rule, each.environment, status)
             status.console.print(f"{each.name} {each.rule}: {report.verdict}, {summary(report)}", markup=False)
             reports.append(report)
     return reports
-
-
-def _absent(missing: list[str]) -> list[str]:
-    """What is not installed; variables of the environment are set for the child."""
-    return [name for name in missing if "=" not in name]
 
 
 def _settings(options: argparse.Namespace, status: Status, port: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signopt.conformance.adapters.discovery import TargetError, resolve
+from signopt.conformance.adapters.discovery import TargetError, candidates, resolve
 from signopt.conformance.driver import as_port, quietly
 from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.packets import join, split
@@ -59,14 +59,23 @@ class _Server:
         return read(head["arguments"], self._borrower.array)
 
     def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        if self._port is None:
-            return self._make(*arguments)
+        if self._port is None:  # the first call makes it, or asks what could be made
+            return self._make(*arguments) if arguments else _candidates()
         return quietly(getattr(self._port, name), *arguments)
 
     def _make(self, target: str, rule: str | None) -> list[str]:
         """Make the port; its public methods."""
         self._port = quietly(as_port, resolve(target, rule))
         return [name for name in dir(self._port) if not name.startswith("_") and _is_method(self._port, name)]
+
+
+def _candidates() -> list[tuple[Any, ...]]:
+    return [(c.name, c.rule, c.variant, dict(c.environment), _needs(c.missing())) for c in candidates()]
+
+
+def _needs(missing: list[str]) -> list[str]:
+    """What is not installed; variables of the environment are set for the child that holds the port."""
+    return [name for name in missing if "=" not in name]
 
 
 def _is_method(port: Any, name: str) -> bool:

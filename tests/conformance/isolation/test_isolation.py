@@ -1,14 +1,19 @@
 """Whatever a Python port does in its child process, there is a verdict in bounded time, and nothing is left running."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from signopt.conformance.adapters.discovery import candidates
+from signopt.conformance.isolation import remote
+from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
 from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.errors import PortFailure
 
 LIMITS = Limits(message_seconds=4.0, total_seconds=40.0, memory_bytes=300 << 20, exit_seconds=0.5, restarts=1)
 
@@ -135,3 +140,16 @@ def test_a_target_that_is_none_says_so(target, message):
     report = check_isolated(target, "core", limits=LIMITS)
     assert report.verdict == "undecided"
     assert message in report.obstacles[0]
+
+
+def test_the_candidates_are_listed_by_a_child():
+    found = {(each.name, each.rule): each for each in listed()}
+    assert found["signopt/portable", "lion"].needs == []
+    assert all("=" not in need for each in found.values() for need in each.needs)
+    assert set(found) == {(candidate.name, candidate.rule) for candidate in candidates()}
+
+
+def test_a_package_whose_list_is_broken_breaks_nothing_but_the_list(monkeypatch):
+    monkeypatch.setattr(remote, "_SERVER", (sys.executable, "-c", "import os; os._exit(3)"))
+    with pytest.raises(PortFailure, match=r"listing the ports: .*exited with code 3"):
+        listed()
