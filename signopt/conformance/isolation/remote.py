@@ -13,11 +13,11 @@ import numpy as np
 
 from signopt.conformance.isolation.lender import Lender
 from signopt.conformance.isolation.packets import dtype_of, join, split
-from signopt.conformance.protocol.values import read, spell
 from signopt.conformance.protocol.child import Child, Limits
 from signopt.conformance.protocol.conversation import Conversation
 from signopt.conformance.protocol.errors import PortError, PortLacks, PortUnavailable, ProtocolViolation
 from signopt.conformance.protocol.framing import framed
+from signopt.conformance.protocol.values import read, spell
 from signopt.conformance.protocol.wire import brief
 
 __all__ = ["Remote", "RemoteError"]

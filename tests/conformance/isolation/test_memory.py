@@ -12,8 +12,8 @@ from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.lender import ALIGNMENT, Lender
 from signopt.conformance.isolation.packets import join, split
 from signopt.conformance.isolation.run import check_isolated
-from signopt.conformance.protocol.values import Foreign, read, spell
 from signopt.conformance.protocol.errors import ProtocolViolation
+from signopt.conformance.protocol.values import Foreign, read, spell
 
 
 class Pair:
