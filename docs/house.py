@@ -28,13 +28,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
      "signopt.conformance.protocol"),
     ("signopt.conformance.mutants", "signopt.conformance.vectors", "signopt.conformance.reporting",
      "signopt.conformance.watchdog"),
-    ("signopt.conformance.driver", "signopt.conformance.diagnosis"),
+    ("signopt.conformance.driver", "signopt.conformance.diagnosis", "signopt.conformance.byte_order"),
     ("signopt.conformance.session",),
     ("signopt.conformance.checks",),
     ("signopt.conformance.suite",),
     ("signopt.conformance", "signopt.conformance.adapters", "signopt.conformance.evidence",
      "signopt.conformance.pytest_marks"),
-    ("signopt.conformance.isolation", "signopt.conformance.pytest_plugin"),
+    ("signopt.conformance.isolation", "signopt.conformance.pytest_plugin", "signopt.conformance.smoke"),
     ("signopt.commands", "signopt.cli", "signopt.__main__"),
 )  # fmt: skip
 """From the ground up. ``signopt._*`` is every private module of the library's top folder that no other floor names."""
