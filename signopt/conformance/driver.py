@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.protocol.errors import PortFailure, PortHung, lacking
+from signopt.conformance.protocol.errors import PortFailure, PortHung, lacking, words
 from signopt.conformance.protocol.values import type_name
 from signopt.conformance.watchdog import call_within
 
@@ -32,7 +32,7 @@ class PortRaisedError(Exception):
     def __init__(self, method: str, cause: BaseException) -> None:
         self.method, self.cause = method, cause
         name = getattr(cause, "type_name", type(cause).__name__)
-        super().__init__(f"{method}() raised {name}: {_text(cause)[:300]}")
+        super().__init__(f"{method}() raised {name}: {words(cause)[:300]}")
 
 
 class PortWrongError(Exception):
@@ -59,7 +59,7 @@ def make_port(target: Any) -> Any:
     try:
         return _guarded("making the port", as_port, target, seconds=PATIENCE)
     except PortRaisedError as error:
-        raise PortNotRunError(f"making the port: {type(error.cause).__name__}: {_text(error.cause)}") from error
+        raise PortNotRunError(f"making the port: {type(error.cause).__name__}: {words(error.cause)}") from error
 
 
 class Driver:
@@ -163,19 +163,11 @@ def _guarded(method: str, function: Callable[..., Any], *args: Any, seconds: flo
     # A port is foreign code: whatever it raises, even to leave the process, is a result of the check and not ours.
     except BaseException as error:
         if lacking(error):
-            raise PortNotRunError(f"{method}() raised {type(error).__name__}: {_text(error)}") from error
+            raise PortNotRunError(f"{method}() raised {type(error).__name__}: {words(error)}") from error
         raise PortRaisedError(method, error) from error
     finally:
         if os.getpid() != process:
             os._exit(0)  # the port has forked, and this is the copy: the check goes on in the original
-
-
-def _text(error: BaseException) -> str:
-    # str() of a port's exception is foreign code.
-    try:
-        return str(error)
-    except Exception:
-        return "no message"
 
 
 def _checked(method: str, returned: Any, like: Tensors, *, same_dtype: bool) -> Tensors:
@@ -185,7 +177,7 @@ def _checked(method: str, returned: Any, like: Tensors, *, same_dtype: bool) -> 
     except PortWrongError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {_text(error)}"
+        said = f"{type(error).__name__}: {words(error)}"
         if lacking(error):
             raise PortNotRunError(f"reading what {method}() returned raised {said}") from error
         raise PortWrongError(f"{method}() returned what cannot be read: {said}") from error

@@ -10,6 +10,7 @@ from signopt.conformance import diagnosis
 from signopt.conformance.checks import ORDER, PROFILES, REGISTRY, Check
 from signopt.conformance.declarations import Declaration, DeclarationError
 from signopt.conformance.driver import Driver, PortNotRunError, PortRaisedError, PortWrongError, make_port
+from signopt.conformance.protocol.errors import words
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import CannotRunError, EnoughError, NotApplicableError, Session
 
@@ -115,7 +116,9 @@ def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
         return None
     # What describe() returned is foreign too, and may raise when it is read.
     except Exception as error:
-        report.obstacles.append(f"could not run: what describe() returned raises {type(error).__name__}: {error}")
+        report.obstacles.append(
+            f"could not run: reading what describe() returned: {type(error).__name__}: {words(error)}"
+        )
         return None
     report.notes.extend(declared.unread())
     report.port, report.rule, report.port_version = declared.name, declared.rule, declared.version
@@ -155,7 +158,7 @@ def run_check(each: Check, driver: Driver, declared: Declaration, dtype: str, se
         _record_quietly(session, str(error))
     # Whatever a port made the suite stumble over, the other checks go on, and nobody is accused of it.
     except Exception as error:
-        result.status, result.reason = "not_run", f"the check broke down: {type(error).__name__}: {error}"
+        result.status, result.reason = "not_run", f"the check broke down: {type(error).__name__}: {words(error)}"
     _conclude(each, result)
     return result
 

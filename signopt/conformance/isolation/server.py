@@ -16,7 +16,7 @@ from signopt.conformance.adapters.discovery import TargetError, candidates, reso
 from signopt.conformance.driver import as_port, quietly
 from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.packets import join, split
-from signopt.conformance.protocol.errors import lacking
+from signopt.conformance.protocol.errors import lacking, words
 from signopt.conformance.protocol.framing import framed
 from signopt.conformance.protocol.values import read, spell
 
@@ -103,15 +103,7 @@ def _error(error: BaseException) -> dict[str, str]:
         kind = "unsupported"
     elif lacking(error):
         kind = "lacks"
-    return {"kind": kind, "type": type(error).__name__, "message": _message(error)}
-
-
-def _message(error: BaseException) -> str:
-    # str() of a port's exception is foreign code.
-    try:
-        return str(error)[:500]
-    except Exception:
-        return "no message"
+    return {"kind": kind, "type": type(error).__name__, "message": words(error)[:500]}
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, answer: Callable[[bytes], bytes]) -> None:

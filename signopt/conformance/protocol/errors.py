@@ -13,7 +13,7 @@ from typing import ClassVar
 
 __all__ = [
     "PortDied", "PortError", "PortFailure", "PortHung", "PortLacks", "PortOverLimit", "PortTimeout", "PortUnavailable",
-    "PortUnfinished", "ProtocolViolation", "lacking", "text_is_lacking",
+    "PortUnfinished", "ProtocolViolation", "lacking", "text_is_lacking", "words",
 ]  # fmt: skip
 
 
@@ -86,14 +86,14 @@ def lacking(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         return True
-    if type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in _text(error):
+    if type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in words(error):
         return True
     return error.__cause__ is not None and lacking(error.__cause__)
 
 
-def _text(error: BaseException) -> str:
-    # str() of a foreign exception is foreign code.
+def words(error: BaseException) -> str:
+    """The message of a foreign exception, whose ``str()`` is foreign code too."""
     try:
         return str(error)
     except Exception:
-        return ""
+        return "no message"
