@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .child import Child, Ending, Limits
-from .errors import PortError, PortFailure, PortTimeout, PortUnavailable, PortUnfinished
+from .errors import PortError, PortFailure, PortLacks, PortTimeout, PortUnavailable, PortUnfinished
 from .replay import Replay
 from .silence import listen
 
@@ -72,15 +72,22 @@ class Conversation:
             raise
 
     def ask(self, method: str, request: bytes, read: Callable[[bytes], Answer], seconds: float | None = None) -> Answer:
-        """Send a request and ``read`` its answer; a failure of either ends the process, and names the method."""
+        """Send a request and ``read`` its answer; a failure names the method, and ends the process.
+
+        Only the answer that something is missing is one after which the conversation goes on.
+        """
         child = self._child
         if child is None:
             raise PortUnavailable(f"the port is not running: {self._last_failure or 'init was never sent'}")
+        answered = False
         try:
-            return read(self._exchange(child, request, self._limits.message_seconds if seconds is None else seconds))
+            answer = self._exchange(child, request, self._limits.message_seconds if seconds is None else seconds)
+            answered = True
+            return read(answer)
         except PortFailure as failure:
             named = _named(method, failure, child)
-            self._break(child, named)
+            if not (answered and isinstance(failure, PortLacks)):
+                self._break(child, named)
             raise named from None
         except KeyboardInterrupt:
             child.kill()

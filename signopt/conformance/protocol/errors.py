@@ -86,7 +86,7 @@ def lacking(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         return True
-    if type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in words(error):
+    if isinstance(error, RuntimeError | OSError) and text_is_lacking(f"{type(error).__name__}: {words(error)}"):
         return True
     return error.__cause__ is not None and lacking(error.__cause__)
 

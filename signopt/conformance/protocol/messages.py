@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any, NoReturn
 
-from .errors import PortError, PortLacks, ProtocolViolation
+from .errors import PortError, PortLacks, ProtocolViolation, text_is_lacking
 from .wire import brief
 
 __all__ = ["read_reply", "schema", "write_request"]
@@ -33,7 +33,7 @@ def read_reply(line: bytes, number: int) -> dict[str, Any]:
     NotImplementedError
         If the port says ``unsupported``.
     PortLacks
-        If the port says ``unavailable``.
+        If the port says ``unavailable``, or ``internal`` with a message of a missing library or memory.
     PortError
         If the port reports any other error.
     """
@@ -75,6 +75,6 @@ def _raise_error(error: object) -> NoReturn:
     message = str(error.get("message") or "no message given")[:500]
     if error["kind"] == "unsupported":
         raise NotImplementedError(message)
-    if error["kind"] == "unavailable":
+    if error["kind"] == "unavailable" or (error["kind"] == "internal" and text_is_lacking(message)):
         raise PortLacks(message)
     raise PortError(f"{error['kind']}: {message}")

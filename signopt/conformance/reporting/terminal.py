@@ -75,8 +75,10 @@ def _body(report: Report, width: int, table: bool) -> Iterator[str]:
     if wrong:
         yield ""
         yield _columns(columns)
+    longest = max((len(name) for name, _, _ in wrong), default=0)
     for name, _, by_dtype in wrong:
-        yield from _row(name, _said(by_dtype.values()), [_mark(by_dtype.get(dtype)) for dtype in columns], width)
+        marks = [_mark(by_dtype.get(dtype)) for dtype in columns]
+        yield from _row(name.ljust(longest), _said(by_dtype.values()), marks, width)
     for failure in _examples(report):
         yield ""
         yield from _example(failure, width)
@@ -96,17 +98,21 @@ def _legend(report: Report) -> str:
 
 
 def _each(report: Report, columns: Sequence[str], width: int) -> Iterator[str]:
+    longest = max(len(result.id) for result in report.checks)
     for name, proves, by_dtype in rows(report):
-        yield from _row(name, proves, [_mark(by_dtype.get(dtype)) for dtype in columns], width)
+        yield from _row(name.ljust(longest), proves, [_mark(by_dtype.get(dtype)) for dtype in columns], width)
 
 
 def _groups(report: Report, columns: Sequence[str], width: int) -> Iterator[str]:
     groups: dict[str, list[CheckResult]] = {}
     for result in report.checks:
         groups.setdefault(result.group, []).append(result)
+    longest = max(map(len, groups))
     for name, results in groups.items():
         by = [[result for result in results if result.dtype == dtype] for dtype in columns]
-        yield from _row(name, _tally(results), [_styled(SIGNS[_worst(each)], _worst(each)) for each in by], width)
+        yield from _row(
+            name.ljust(longest), _tally(results), [_styled(SIGNS[_worst(each)], _worst(each)) for each in by], width
+        )
 
 
 def _tally(results: Sequence[CheckResult]) -> str:
@@ -132,9 +138,9 @@ def _said(results: Iterable[CheckResult]) -> str:
 def _row(name: str, text: str, marks: Sequence[str], width: int) -> Iterator[str]:
     """Marks, id and text; the text is cut to one line, and has a line of its own where little room is left."""
     used = 2 * len(marks) + len(name) + 2
-    begin = f"{' '.join(marks)} {_plain(name)}"
+    begin = f"{' '.join(marks)} {_plain(name)}".rstrip()
     if width - used >= _LEAST_TEXT:
-        yield f"{begin}  {_plain(_cut(text, width - used))}"
+        yield f"{' '.join(marks)} {_plain(name)}  {_plain(_cut(text, width - used))}"
         return
     yield begin
     indent = 2 * len(marks)

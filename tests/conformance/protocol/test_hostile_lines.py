@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.protocol.child import Ending
-from signopt.conformance.protocol.errors import PortError, PortFailure
+from signopt.conformance.protocol.errors import PortError, PortFailure, PortLacks
 
 EXPECTED = (PortFailure, PortError, NotImplementedError)
 HYPER = {"lr": 1e-3, "beta": 0.9, "weight_decay": 0.1}
@@ -107,6 +107,24 @@ def test_the_scripted_conversation_can_succeed():
     *_, params, momentum = converse(port)
     assert params["w"].tolist() == [1.0, 2.0]
     assert momentum is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"kind": "unavailable", "message": "no such device"},
+        {"kind": "internal", "message": "ModuleNotFoundError: No module named 'framework'"},
+        {"kind": "internal", "message": "std::bad_alloc"},
+    ],
+)
+def test_what_is_missing_accuses_nobody_and_the_conversation_goes_on(error):
+    answers = [POLITE[0], json.dumps({"id": 2, "error": error}).encode(), b'{"id":3}']
+    port = ProcessPort(["scripted"], start=lambda command, limits: ScriptedChild(answers))
+    with pytest.raises(PortLacks) as lack:
+        port.init(PARAMS, HYPER)
+    assert not lack.value.accuses
+    port.step(PARAMS)
+    assert port.complaints == []
 
 
 @pytest.mark.parametrize(

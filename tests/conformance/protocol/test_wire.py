@@ -1,5 +1,6 @@
 """Spelling and reading an array changes no bit of it."""
 
+import errno
 import math
 
 import ml_dtypes
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signopt.conformance.protocol.errors import lacking, text_is_lacking
 from signopt.conformance.protocol.wire import decode_arrays, decode_float, encode_arrays, encode_float, encode_hyper
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
@@ -72,3 +74,42 @@ def test_hyperparameters_are_spelled_as_documented():
 def test_an_integer_array_has_no_spelling():
     with pytest.raises(TypeError, match="int64 has no spelling"):
         encode_arrays({"w": np.arange(3)})
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("ModuleNotFoundError: No module named 'torch'", True),
+        ("Error: Cannot find module 'lion'", True),
+        ("./port: error while loading shared libraries: libx.so.1: cannot open shared object file", True),
+        ("memory allocation of 4294967296 bytes failed", True),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("torch.OutOfMemoryError: CUDA out of memory.", True),
+        ("IndexError: list index out of range", False),
+        ("thread 'main' panicked at src/main.rs:7: index out of bounds", False),
+        ("Segmentation fault", False),
+        ("", False),
+    ],
+)
+def test_messages_of_what_is_missing_are_known(text, lacks):
+    assert text_is_lacking(text) is lacks
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (ModuleNotFoundError("x"), True),
+        (MemoryError(), True),
+        (TimeoutError("peer"), True),
+        (OSError(errno.ENOMEM, "x"), True),
+        (RuntimeError("CUDA out of memory"), True),
+        (OSError("no such accelerator"), False),
+        (ValueError("out of memory of shapes"), False),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_exceptions_of_what_is_missing_are_known(error, lacks):
+    assert lacking(error) is lacks
+    cause = RuntimeError("cannot start")
+    cause.__cause__ = error
+    assert lacking(cause) is lacks
