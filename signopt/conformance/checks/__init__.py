@@ -1,4 +1,4 @@
-"""Every check of the suite: a file for each group of ids, and a folder for what only Tiger has."""
+"""Every check of the suite: a file for each group of ids, and folders for what only Tiger and only Muon have."""
 
 from signopt.conformance.checks import (
     betas,
@@ -9,6 +9,7 @@ from signopt.conformance.checks import (
     magnitude,
     meta,
     momentum,
+    muon,
     nonfinite,
     sizes,
     state,
@@ -25,15 +26,16 @@ from signopt.conformance.checks.tiger import everything, nan, rms, roles, schedu
 
 __all__ = [
     "ORDER", "PROFILES", "REGISTRY", "Check",
-    "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "nan",
-    "nonfinite", "rms", "roles", "schedule", "sizes", "state", "step", "storage", "strict", "subnormal", "tensors",
+    "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "muon",
+    "nan", "nonfinite", "rms", "roles", "schedule", "sizes", "state", "step", "storage", "strict", "subnormal", "tensors",
     "tiger_changes", "window", "zero",
 ]  # fmt: skip
 
 ORDER = (
     "step", "zero", "betas", "momentum", "decay", "roles", "rms", "window", "nan", "shrink", "schedule", "magnitude",
-    "subnormal", "nonfinite", "storage", "sizes", "tensors", "inputs", "state", "changes", "meta", "tiger", "defaults",
-    "strict",
+    "subnormal", "nonfinite", "storage", "sizes", "tensors", "inputs", "state", "changes", "meta", "tiger", "identity",
+    "polynomial", "iteration", "trajectory", "orthogonalizer", "turning", "crossed", "matrices", "handed", "carried",
+    "changed", "spreading", "defaults", "strict",
 )  # fmt: skip
 """The groups from simple to composed: within a profile, checks run and are reported in this order.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from signopt.conformance.mutants.lion import LION
+from signopt.conformance.mutants.muon import MUON
 from signopt.conformance.mutants.signum import SIGNUM
 from signopt.conformance.mutants.tiger import TIGER
 from signopt.conformance.numpy_ports import Variant
 
 __all__ = ["MUTANTS"]
 
-MUTANTS: Mapping[str, tuple[Variant, ...]] = {"lion": LION, "signum": SIGNUM, "tiger": TIGER}
+MUTANTS: Mapping[str, tuple[Variant, ...]] = {"lion": LION, "signum": SIGNUM, "tiger": TIGER, "muon": MUON}
 """For each rule the mutants: every one of them is wrong."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from signopt.conformance.numpy_ports import pieces as w
 from signopt.conformance.numpy_ports.base import Array, NumpyPort
+from signopt.conformance.numpy_ports.right_muon import RIGHT_MUON
 from signopt.conformance.numpy_ports.right_tiger import RIGHT_TIGER, complement_coefficients
 from signopt.conformance.numpy_ports.signum import SignumPort
 from signopt.conformance.numpy_ports.variant import Variant, variant
@@ -366,10 +367,20 @@ _SIGN_DESCENT = (
     ),
 )
 
+_OF_SIGNS = ("plain", "sign-", "python-", "chunks", "flat-", "blocks-", "refuses-", "subnormals-")
+
+
+def _elementwise_habits(rule: str) -> tuple[Variant, ...]:
+    """The ports of the tables above whose peculiarity is neither a sign nor a cut through a tensor."""
+    rows = (row for table in (_ARITHMETIC, _BLENDS) for row in table if not row[0].startswith(_OF_SIGNS))
+    return (*(variant(rule, key, summary, **pieces) for key, summary, pieces in rows), *_single_only(rule))
+
+
 RIGHT_PORTS: Mapping[str, tuple[Variant, ...]] = {
     "lion": _right("lion", _ARITHMETIC, _BLENDS),
     "signum": _right("signum", _ARITHMETIC, _BLENDS, _SIGN_DESCENT),
     "tiger": _right("tiger", _ARITHMETIC, RIGHT_TIGER),
+    "muon": (*_elementwise_habits("muon"), *RIGHT_MUON),
 }
 
 """For each rule the ports that no check may accuse."""

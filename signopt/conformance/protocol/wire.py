@@ -131,10 +131,18 @@ def _encode_schedule(schedule: Mapping[int, float] | Callable[[int], float] | No
     return None if schedule is None else [[int(t), encode_float(schedule[t])] for t in sorted(schedule)]
 
 
+def _encode_triples(given: Any) -> list[Any]:
+    """A triple, or a list of triples."""
+    return [encode_float(each) if np.ndim(each) == 0 else _encode_triples(each) for each in given]
+
+
 KINDS: Mapping[str, Callable[[Any], Any]] = {
     "number": encode_float,
     "numbers": lambda numbers: [encode_float(number) for number in numbers],
     "count": int,
+    "flag": bool,
+    "name": lambda name: name,
+    "triples": _encode_triples,
     "schedule": _encode_schedule,
     "roles": lambda roles: None if roles is None else dict(roles),
 }

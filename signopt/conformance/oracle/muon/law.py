@@ -20,7 +20,7 @@ from signopt.conformance.oracle.muon.radius import Enclosure, enclose
 from signopt.conformance.oracle.muon.spread import scattered
 from signopt.conformance.oracle.muon.units import Precision
 
-__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape"]
+__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape", "scale_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -144,7 +144,7 @@ def _moved(
 ) -> tuple[Block, Array, float]:
     """The exact p − η(s·X + λ·p), and how far a legal one may be off: for each element, and in norm."""
     lr, decay = Fraction(float(hyper["lr"])), Fraction(float(hyper["weight_decay"]))
-    factor = _scale(p.shape, hyper, forms)
+    factor = scale_of(p.shape, hyper, forms)
     shown = Block.of(p)
     move = enclosure.x.reshaped(p.shape).times(factor)
     exact = shown - (move + shown.times(decay)).times(lr)
@@ -161,7 +161,7 @@ def _moved(
     return exact, rounding + reach, float(np.linalg.norm(rounding)) + reach
 
 
-def _scale(shape: tuple[int, ...], hyper: Mapping[str, Any], forms: Forms) -> Fraction:
+def scale_of(shape: tuple[int, ...], hyper: Mapping[str, Any], forms: Forms) -> Fraction:
     rows, columns = matrix_shape(shape)
     if forms.layout == "in_out":
         rows, columns = columns, rows

@@ -36,6 +36,7 @@ from collections.abc import Mapping
 from signopt.conformance.oracle.rules._rule import NO_DEFAULT, Approach, Discrimination, Hyper, Optimizer, Rule
 from signopt.conformance.oracle.rules._sign import SignRule
 from signopt.conformance.oracle.rules.lion import LION
+from signopt.conformance.oracle.rules.muon import MUON
 from signopt.conformance.oracle.rules.signum import SIGNUM
 from signopt.conformance.oracle.rules.tiger import TIGER
 
@@ -53,7 +54,7 @@ __all__ = [
     "SignRule",
 ]
 
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER)}
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER, MUON)}
 
 OPTIMIZERS: tuple[str, ...] = tuple(name for name, rule in RULES.items() if isinstance(rule, Optimizer))
 """The rules that step parameters."""

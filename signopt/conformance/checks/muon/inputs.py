@@ -1,0 +1,78 @@
+"""What the caller hands over: in whatever memory layout, and unchanged afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.checks.inputs import LAYOUTS
+from signopt.conformance.checks.muon.values import muon_check, normal, settings, spectrum
+from signopt.conformance.session import Session
+
+
+def _laid(s: Session, lay: Callable[[Any], Any], shape: tuple[int, int] = (5, 4)) -> Any:
+    return lay(spectrum(s, shape))
+
+
+@muon_check("handed/gradients")
+def gradients(s: Session) -> None:
+    """Gradients are read by index, whatever their strides: transposed, every second element, reversed, offset."""
+    for layout, lay in LAYOUTS.items():
+        with s.edge(f"a {layout} gradient") if layout == "reversed" else nullcontext():
+            run = s.start({"a": normal(s, (5, 4)), "b": normal(s, (3, 3))}, settings(s))
+            for _ in range(2):
+                run.step({"a": _laid(s, lay), "b": _laid(s, lay, (3, 3))}, as_given=True)
+
+
+@muon_check("handed/parameters")
+def parameters(s: Session) -> None:
+    """Parameters and momenta may start transposed, strided or reversed."""
+    for layout, lay in LAYOUTS.items():
+        with s.edge(f"a {layout} parameter"):
+            momentum = {"a": lay(normal(s, (5, 4)))}
+            run = s.start({"a": lay(normal(s, (5, 4)))}, settings(s), momentum, as_given=True)
+            for _ in range(2):
+                run.step({"a": spectrum(s, (5, 4))})
+
+
+@muon_check("handed/untouched", essential=True)
+def untouched(s: Session) -> None:
+    """The caller's gradient is the same after the step as before it, with look-ahead and without."""
+    for nesterov in (True, False):
+        if "nesterov" in s.habits.fixed and not nesterov:
+            continue
+        run = s.start({"a": normal(s, (3, 2)), "b": normal(s, (2, 3))}, settings(s, nesterov=nesterov))
+        for _ in range(2):
+            grads = {"a": spectrum(s, (3, 2)), "b": spectrum(s, (2, 3))}
+            before = {name: grad.copy() for name, grad in grads.items()}
+            run.step(grads, as_given=True)
+            s.expect_equal(grads, before, "the port changed the caller's gradient")
+
+
+@muon_check("handed/reused")
+def reused(s: Session) -> None:
+    """One gradient object in several steps, changed by its owner between them, does not reach the port's state."""
+    run = s.start({"a": normal(s, (3, 2))}, settings(s))
+    grad = spectrum(s, (3, 2))
+    for _ in range(3):
+        run.step({"a": grad}, as_given=True)
+        grad[...] = s.array(-3 * grad.astype(np.float64))
+        params, momenta = run.read()
+        s.expect_equal(params, run.param, "the parameter changed with the caller's gradient")
+        if momenta is not None and run.shown is not None:
+            s.expect_equal(momenta, run.shown, "the momentum changed with the caller's gradient")
+    for _ in range(2):
+        run.step({"a": grad}, as_given=True)
+
+
+@muon_check("handed/kept-parameter")
+def kept_parameter(s: Session) -> None:
+    """Reading the parameters changes nothing: they are read twice after a step, and the second time are the same."""
+    given = {"a": normal(s, (3, 2))}
+    run = s.start(given, settings(s))
+    run.step({"a": spectrum(s, (3, 2))})
+    first = run.read()[0]["a"].copy()
+    s.expect_equal(run.read()[0], {"a": first}, "reading the parameters twice gives two results")

@@ -1,0 +1,55 @@
+"""NaN and infinity: Muon spreads them over a matrix, and over no other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signopt.conformance.checks.muon.values import muon_check, settings, spectrum, tensors, walk
+from signopt.conformance.session import Session
+
+SHAPES = ((3, 2), (2, 2))
+
+
+def _with(s: Session, value: float) -> dict[str, np.ndarray]:
+    grads = tensors(s, SHAPES, spectrum)
+    grads["w0"][1, 1] = s.array(value)
+    return grads
+
+
+@muon_check("spreading/nan-gradient")
+def nan_gradient(s: Session) -> None:
+    """A NaN in a gradient makes all of its matrix NaN, and its momentum there; other tensors are stepped as ever."""
+    with s.edge("a NaN in a gradient"):
+        run = walk(s, SHAPES, settings(s), 1, spectrum)
+        run.step(_with(s, np.nan))
+        run.step(tensors(s, SHAPES, spectrum))
+
+
+@muon_check("spreading/inf-gradient")
+def inf_gradient(s: Session) -> None:
+    """An infinity in a gradient makes all of its matrix NaN, at once and in the step after."""
+    for value in (np.inf, -np.inf):
+        with s.edge("an infinity in a gradient"):
+            run = walk(s, SHAPES, settings(s), 1, spectrum)
+            run.step(_with(s, value))
+            run.step(tensors(s, SHAPES, spectrum))
+
+
+@muon_check("spreading/parameter")
+def parameter(s: Session) -> None:
+    """A parameter that is NaN stays so and changes no other element."""
+    params = tensors(s, SHAPES)
+    params["w0"][0, 1] = np.nan
+    run = s.start(params, settings(s))
+    for _ in range(2):
+        run.step(tensors(s, SHAPES, spectrum))
+
+
+@muon_check("spreading/momentum")
+def momentum(s: Session) -> None:
+    """A NaN in the momentum that is given makes all of its matrix NaN."""
+    given = tensors(s, SHAPES)
+    given["w0"][2, 0] = np.nan
+    with s.edge("a NaN in a momentum"):
+        run = s.start(tensors(s, SHAPES), settings(s), given)
+        run.step(tensors(s, SHAPES, spectrum))

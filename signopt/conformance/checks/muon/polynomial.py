@@ -1,0 +1,102 @@
+"""The polynomial by its parts, its coefficients and the number of its applications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.checks.muon.values import (
+    CUBE,
+    FIFTH,
+    MIX,
+    SLOW,
+    SPECTRUM,
+    Shape,
+    asked,
+    muon_check,
+    settings,
+    spectrum,
+    walk,
+)
+from signopt.conformance.session import Session
+
+LINEAR = (2.0, 0.0, 0.0)
+
+
+@muon_check("polynomial/monomials", "core")
+def monomials(s: Session) -> None:
+    """Each of X, X·Xᵀ·X and (X·Xᵀ)²·X alone, with a coefficient of one or two."""
+    for triple in (LINEAR, CUBE, FIFTH):
+        hyper = settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0)
+        walk(s, (*MIX, (1, 1), (1, 5)), hyper, theta=0.0)
+
+
+@muon_check("polynomial/mixed", "core")
+def mixed(s: Session) -> None:
+    """Other coefficients than the default ones are used as they are given."""
+    for triple in ((2.0, -1.5, 0.5), (3.4445, -4.7750, 2.0315), (1.5, -0.5, 0.0)):
+        hyper = settings(s, ns_coefficients=triple, ns_steps=1 if triple[2] > 1 else 2, weight_decay=0.0)
+        walk(s, MIX, hyper, 1, spectrum, theta=0.0)
+
+
+@muon_check("polynomial/steps")
+def steps(s: Session) -> None:
+    """It is applied as often as asked: 1 to 12 times, each giving another result; 0 may be refused."""
+    for count in (1, 2, 3, 4, 5, 6, 8, 10, 11, 12):
+        walk(s, ((2, 3), (3, 1)), settings(s, ns_coefficients=SLOW, ns_steps=count), 1, spectrum, theta=0.0)
+    with s.edge("ns_steps = 0"):
+        walk(s, ((2, 3), (3, 1)), settings(s, ns_steps=0), 2)
+
+
+@muon_check("polynomial/list")
+def triples(s: Session) -> None:
+    """A list of triples gives one to each step, from the first on, also where it is longer than needed."""
+    given: list[Any] = [(2.0, -1.5, 0.5), (1.25, -0.25, 0.0), (0.75, 0.5, -0.125), (1.5, -0.75, 0.25), (1.0, 0.5, 0.0)]
+    for count in (3, 5, 2):
+        with s.edge("a list of triples"):
+            walk(s, ((2, 3), (3, 2)), settings(s, ns_coefficients=given, ns_steps=count), 2, spectrum, theta=0.0)
+
+
+@muon_check("polynomial/sides")
+def sides(s: Session) -> None:
+    """One monomial on sides of 5 to 18, dense: every row and column takes part in every product."""
+    for shape in ((5, 6), (7, 5), (9, 9), (12, 13), (18, 16), (16, 18)):
+        for triple in (CUBE, FIFTH):
+            walk(s, (shape,), settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0), 1, theta=0.0)
+
+
+@muon_check("polynomial/large-sides")
+def large_sides(s: Session) -> None:
+    """The same for 34 and 66, where matrices are cut into tiles: two elements a row, far apart, and dense."""
+    for shape in ((34, 35), (66, 70), (70, 66)):
+        for triple in (CUBE, FIFTH):
+            _paired(s, shape, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0, lr=4096.0))
+    hyper = settings(s, ns_coefficients=CUBE, ns_steps=1, weight_decay=0.0)
+    walk(s, ((34, 21),), hyper, 1, spectrum, theta=0.0, values=(1.0, 0.5))
+
+
+def _paired(s: Session, shape: Shape, hyper: dict[str, Any]) -> None:
+    """A gradient with two elements a row; neighbouring rows share a column, so that no product is diagonal."""
+    grad = np.zeros(shape)
+    rows, columns = shape
+    for row in range(rows):
+        grad[row, row % columns] = 1 + row % 3
+        grad[row, (row + 17) % columns] = -1 - row % 2
+    run = s.start({"w": np.zeros(shape, s.dtype)}, hyper)
+    run.step({"w": s.array(grad)})
+
+
+@muon_check("polynomial/crossed")
+def crossed(s: Session) -> None:
+    """Two, three and four applications, with and without look-ahead, on tall, wide, and four-axis tensors."""
+    shapes: tuple[Shape, ...] = ((6, 2), (2, 5), (1, 4), (4, 1))
+    for count in (2, 3):
+        for nesterov in (True, False):
+            with asked(s):
+                hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=count, nesterov=nesterov)
+                walk(s, shapes, hyper, 2, spectrum, values=SPECTRUM)
+    with s.edge("four axes"):
+        hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=3, nesterov=False)
+        if s.habits.layout == "out_in":
+            walk(s, ((8, 2, 1, 2), (2, 2, 3, 1)), hyper, 2, spectrum)

@@ -1,0 +1,153 @@
+"""Many tensors, names and dtypes together, and what is no matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signopt.conformance.checks.muon.values import (
+    MIX,
+    Array,
+    Shape,
+    asked,
+    bare,
+    muon_check,
+    normal,
+    settings,
+    spectrum,
+    tensors,
+    walk,
+)
+from signopt.conformance.driver import PortRaisedError
+from signopt.conformance.oracle.formats import FORMATS
+from signopt.conformance.session import Session
+
+NAMES = (
+    "w10", "w9", "a.bias", "Z.embedding.weight", "lm_head.weight", "norm.scale", "blocks.1.embed", "enc/w", "dec/w",
+)  # fmt: skip
+
+
+def _named(s: Session, shapes: dict[str, Shape]) -> dict[str, Array]:
+    return {name: spectrum(s, shape) for name, shape in shapes.items()}
+
+
+@muon_check("matrices/twins", essential=True)
+def twins(s: Session) -> None:
+    """Each tensor has its own momentum, also among others of the same shape and with equal gradients."""
+    shapes: dict[str, Shape] = {"a": (3, 2), "b": (3, 2), "c": (2, 3), "d": (3, 2)}
+    run = s.start(_named(s, shapes), settings(s))
+    for _ in range(3):
+        run.step(_named(s, shapes))
+    grad = spectrum(s, (3, 2))
+    run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
+
+
+@muon_check("matrices/names")
+def names(s: Session) -> None:
+    """Gradients belong to parameters by name, in whatever order they come; no name has a meaning of its own."""
+    names = (
+        "w10",
+        "w9",
+        "a.bias",
+        "Z.embedding.weight",
+        "lm_head.weight",
+        "norm.scale",
+        "blocks.1.embed",
+        "head",
+        "gate",
+    )
+    shapes: dict[str, Shape] = dict.fromkeys(names, (2, 2))
+    run = s.start(_named(s, shapes), settings(s))
+    run.step(_named(s, shapes))
+    for _ in range(2):
+        run.step(dict(reversed(_named(s, shapes).items())))
+
+
+@muon_check("matrices/eleven")
+def eleven(s: Session) -> None:
+    """Three and eleven tensors, of several shapes and several of one, are all stepped."""
+    for count in (3, 11):
+        shapes: dict[str, Shape] = {f"t{i}": ((2, 2), (3, 2), (2, 3), (1, 4))[i % 4] for i in range(count)}
+        run = s.start(_named(s, shapes), settings(s))
+        for _ in range(2):
+            run.step(_named(s, shapes))
+
+
+@muon_check("matrices/forty")
+def forty(s: Session) -> None:
+    """Forty small tensors are all stepped: tables of tensors have an end."""
+    shapes: dict[str, Shape] = {f"t{i}": (1 + i % 2, 2) for i in range(40)}
+    with asked(s):
+        run = s.start(_named(s, shapes), bare(s))
+        for _ in range(2):
+            run.step(_named(s, shapes))
+
+
+@muon_check("matrices/absent")
+def absent(s: Session) -> None:
+    """A tensor without a gradient is left as it is, without decay, and goes on later; a port may refuse that."""
+    shapes: dict[str, Shape] = {"a": (3, 2), "b": (2, 2), "c": (3, 2)}
+    run = s.start(_named(s, shapes), settings(s))
+    run.step(_named(s, shapes))
+    with s.edge("a tensor without a gradient"):
+        run.step({name: grad for name, grad in _named(s, shapes).items() if name != "b"})
+        run.step(_named(s, shapes))
+        run.step({name: grad for name, grad in _named(s, shapes).items() if name != "a"})
+
+
+@muon_check("matrices/two-dtypes")
+def two_dtypes(s: Session) -> None:
+    """float32 and float64 tensors side by side, either first, each in its own arithmetic."""
+    if not {"float32", "float64"} <= set(s.declared.dtypes) or s.storage.name not in ("float32", "float64"):
+        s.result.notes.append("the port does not declare both")
+        return
+    own, other = s.dtype, FORMATS["float64" if s.storage.name == "float32" else "float32"].dtype
+    kinds = {"a": own, "b": other, "c": own}
+    with s.edge("tensors of two dtypes"):
+        run = s.start({name: normal(s, (3, 2)).astype(kind) for name, kind in kinds.items()}, settings(s))
+        for _ in range(2):
+            run.step({name: spectrum(s, (3, 2)).astype(kind) for name, kind in kinds.items()})
+
+
+@muon_check("matrices/empty")
+def empty(s: Session) -> None:
+    """A tensor without elements goes through, beside one that has some; it may be refused."""
+    for shape in ((0, 3), (3, 0)):
+        with s.edge(f"a tensor of shape {shape}"):
+            run = s.start({"a": np.zeros(shape, s.dtype), "b": normal(s, (3, 2))}, settings(s))
+            for _ in range(2):
+                run.step({"a": np.zeros(shape, s.dtype), "b": spectrum(s, (3, 2))})
+
+
+@muon_check("matrices/no-matrix")
+def no_matrix(s: Session) -> None:
+    """A tensor of no or one axis is no matrix, and is refused: not stepped in some other way without a word."""
+    for shape in ((4,), ()):
+        s.result.judged += 1
+        try:
+            s.driver.init({"a": normal(s, shape), "b": normal(s, (3, 2))}, settings(s))
+            s.driver.step({"a": normal(s, shape), "b": normal(s, (3, 2))})
+        except PortRaisedError:
+            continue
+        s.fail(f"a tensor of shape {shape} is no matrix, and was stepped all the same")
+
+
+@muon_check("matrices/square")
+def square(s: Session) -> None:
+    """Square matrices are neither transposed nor symmetrised, whatever the order of the products."""
+    walk(s, ((4, 4), (3, 3), (2, 2)), settings(s), 2, spectrum, values=(1.0, 0.8, 0.6, 0.4))
+    with asked(s):
+        walk(s, MIX, bare(s), 2, momentum=0.5)
+
+
+@muon_check("matrices/stacked")
+def stacked(s: Session) -> None:
+    """Matrices that would fit into one batch are not mixed: each alone gives what it gives among others."""
+    shapes: dict[str, Shape] = {f"t{i}": (3, 2) for i in range(4)}
+    hyper, params, grads = settings(s), _named(s, shapes), _named(s, shapes)
+    together = s.start(params, hyper)
+    together.step(grads)
+    for name in shapes:
+        alone = s.start({name: params[name]}, hyper)
+        alone.step({name: grads[name]})
+    lone = tensors(s, ((3, 2),))
+    s.start(lone, hyper).step(tensors(s, ((3, 2),), spectrum))

@@ -1,0 +1,79 @@
+"""A 16-bit iteration, step by step: the one proof that there is for more than one application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.checks.muon.values import Array, coarse, muon_check, settings, spectrum
+from signopt.conformance.oracle.formats import format_of
+from signopt.conformance.oracle.muon.blocks import Block
+from signopt.conformance.oracle.muon.exact import iterates, schedule
+from signopt.conformance.oracle.muon.law import scale_of
+from signopt.conformance.oracle.muon.radius import local_error
+from signopt.conformance.session import NotApplicableError, Run, Session
+
+MOST_STEPS = 5
+
+
+@muon_check("trajectory/local", "core")
+def local(s: Session) -> None:
+    """Runs with 1 to 5 applications show every iterate of a 16-bit iteration: each follows from the one before.
+
+    The bound of one application holds in any dtype. It is proven for a port whose first applications are the same
+    whatever their number; the iterates of others are held to the spread of random rounding instead.
+    """
+    habits = s.habits
+    if not coarse(s) or not habits.ns_dtype or s.storage.precision < format_of(habits.ns_dtype).precision:
+        raise NotApplicableError("the iteration has no 16 bits, or a parameter cannot show them")
+    if habits.orthogonalizer is not None:
+        raise NotApplicableError("the port declares an orthogonalizer of its own")
+    for shape in ((1, 1), (1, 3), (2, 2), (3, 3), (2, 3), (4, 1)):
+        for values in ((1.0,), (1.0, 0.6, 0.3)):
+            _follow(s, shape, spectrum(s, shape, values))
+
+
+def _follow(s: Session, shape: tuple[int, int], grad: Array) -> None:
+    before: Array | None = None
+    for count in range(1, MOST_STEPS + 1):
+        hyper = settings(s, lr=1.0, weight_decay=0.0, ns_steps=count, adjust_lr_fn="original")
+        rate = 1.0 / float(scale_of(shape, hyper, s.habits.learnt.forms[0]))
+        hyper = settings(s, lr=rate, weight_decay=0.0, ns_steps=count, adjust_lr_fn="original")
+        kept = len(s.result.failures)
+        run = _run(s, shape, grad, hyper, judged=count == 1)
+        x = -run.param["w"].astype(np.float64)
+        if before is not None and not _follows(s, before, x, hyper):
+            _held_to_the_spread(s, shape, grad, hyper)
+        if len(s.result.failures) > kept:
+            return
+        before = x
+
+
+def _run(s: Session, shape: tuple[int, int], grad: Array, hyper: dict[str, Any], *, judged: bool) -> Run:
+    run = s.start({"w": np.zeros(shape, s.dtype)}, hyper)
+    if judged:
+        run.step({"w": grad})
+        return run
+    s.driver.step({"w": grad.copy()})
+    run.param = s.driver.params(run.param)
+    s.result.judged += grad.size
+    return run
+
+
+def _follows(s: Session, before: Array, after: Array, hyper: dict[str, Any]) -> bool:
+    """Whether ``after`` is within the bound of one application of what the polynomial makes of ``before``."""
+    if not np.isfinite(after).all() or not np.isfinite(before).all():
+        return False
+    triple = schedule(hyper)[-1]
+    precision = s.habits.precision(s.storage, s.storage)
+    exact = iterates(Block.of(before), [triple])[-1].floats()
+    bound = local_error(before, 0.0, triple, precision)
+    return bool(np.linalg.norm(after - exact) <= bound)
+
+
+def _held_to_the_spread(s: Session, shape: tuple[int, int], grad: Array, hyper: dict[str, Any]) -> None:
+    note = "iterates that do not follow from one another were held to the spread of random rounding: no proof"
+    if note not in s.result.notes:
+        s.result.notes.append(note)
+    _run(s, shape, grad, hyper, judged=True)

@@ -1,0 +1,64 @@
+"""A port that orthogonalises in another way than by the polynomial: what its X must have in common with every other.
+
+With u = U·Σ·Vᵀ, X is U·D·Vᵀ with D diagonal and its elements in the declared range. If singular values are equal, U and
+V are not determined, and UᵀXV is diagonal for every choice of them only if D is a multiple of the identity there. So
+elements beside the diagonal are judged where singular values are apart or the range is a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.oracle.muon.law import Expected, Forms, scale_of
+from signopt.conformance.oracle.muon.units import Precision
+from signopt.conformance.oracle.step import Fault
+
+__all__ = ["misaligned"]
+
+Array = np.ndarray[Any, Any]
+WORST_CONDITION = 100.0
+UNITS = 512
+"""Units of the arithmetic, times the condition of u, that rounding may turn or stretch X by: measured, not proven."""
+
+
+def misaligned(
+    name: str, p: Array, new_p: Array, expected: Expected, hyper: Mapping[str, Any], forms: Forms,
+    wanted: tuple[float, float], precision: Precision,
+) -> Iterator[Fault]:  # fmt: skip
+    """Where X, read off the step, has other singular vectors than u or singular values outside ``wanted``."""
+    u = expected.u.floats()
+    u = u.reshape(u.shape[0], -1)
+    rate = float(hyper["lr"]) * float(scale_of(p.shape, hyper, forms))
+    left, sigma, right = np.linalg.svd(u, full_matrices=False)
+    if not rate or not sigma.size or not sigma[0] or sigma[-1] * WORST_CONDITION < sigma[0]:
+        return
+    kept = p * (1 - float(hyper["lr"]) * float(hyper["weight_decay"]))
+    x = ((kept - new_p) / rate).reshape(u.shape)
+    inner = left.T @ x @ right.T
+    slack = _slack(p, rate, sigma, precision) * np.sqrt(u.size)
+    outer = float(np.linalg.norm(x - left @ inner @ right)) if np.isfinite(x).all() else np.inf
+    values = np.diag(inner)
+    apart = _apart(sigma, wanted)
+    skew = float(np.abs((inner - np.diag(values))[apart]).max(initial=0.0)) if np.isfinite(inner).all() else np.inf
+    low, high = float(values.min()), float(values.max())
+    message = ""
+    if not (outer <= slack and skew <= slack):
+        message = "X does not have the singular vectors of u"
+    elif not (wanted[0] - slack <= low and high <= wanted[1] + slack):
+        message = f"the singular values of X are {low:.6g} … {high:.6g}, declared were {wanted[0]:g} … {wanted[1]:g}"
+    if message:
+        yield Fault(name, (0,) * p.ndim, "param", "", float(new_p.flat[0]).hex(), message)
+
+
+def _apart(sigma: Array, wanted: tuple[float, float]) -> Array:
+    """The pairs of singular values far enough apart, of which the elements of UᵀXV beside the diagonal must vanish."""
+    gap = np.abs(sigma[:, None] - sigma[None, :])
+    return np.asarray((gap > 0.05 * sigma[0]) | (wanted[1] - wanted[0] < 1e-3)) & ~np.eye(sigma.size, dtype=bool)
+
+
+def _slack(p: Array, rate: float, sigma: Array, precision: Precision) -> float:
+    unit = max(precision.unit, precision.elementwise, precision.storage_rounding)
+    return UNITS * unit * float(sigma[0] / sigma[-1]) * (1 + float(np.abs(p).max(initial=0.0)) / rate)

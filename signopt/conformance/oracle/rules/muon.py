@@ -1,0 +1,122 @@
+"""Muon: momentum, orthogonalised by Newton–Schulz, in place of its sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.oracle.arithmetic import Array
+from signopt.conformance.oracle.formats import format_of
+from signopt.conformance.oracle.judge import ANYTHING, Allowed
+from signopt.conformance.oracle.muon.habits import MuonHabits
+from signopt.conformance.oracle.muon.judge import MuonJudge
+from signopt.conformance.oracle.muon.law import Expected, Known, expect
+from signopt.conformance.oracle.rules._rule import Approach, Discrimination, Hyper, Optimizer, finite
+from signopt.conformance.oracle.step import Arrays, Step
+
+__all__ = ["MUON"]
+
+JORDAN = (3.4445, -4.7750, 2.0315)
+_DIFFERING = {"lr": 1e-3, "weight_decay": 0.1}
+"""Defaults in which the sources differ, those of torch: they hold where a port has these fixed."""
+
+
+class Muon(Optimizer):
+    """The rule as the suite knows it."""
+
+    name = "muon"
+    sources = (
+        "https://kellerjordan.github.io/posts/muon/",
+        "https://arxiv.org/abs/2502.16982",
+        "https://docs.pytorch.org/docs/stable/generated/torch.optim.Muon.html",
+    )
+    hyper = (
+        Hyper("lr", usual=0.1),
+        Hyper("beta", default=0.95),
+        Hyper("weight_decay", usual=0.0),
+        Hyper("nesterov", "flag", default=True),
+        Hyper("ns_coefficients", "triples", default=JORDAN),
+        Hyper("ns_steps", "count", default=5),
+        Hyper("eps", default=1e-7),
+        Hyper("adjust_lr_fn", "name", default="original"),
+    )
+    habits = MuonHabits
+    kinds = ("w/kernel", "e/embeddings")
+
+    def judge(self, habits: MuonHabits) -> MuonJudge:
+        """See `Optimizer.judge`."""
+        return MuonJudge(habits)
+
+    def complete(self, habits: MuonHabits, hyper: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+        """Hyperparameters that the port has fixed have their defaults."""
+        return {**hyper, **{name: self.fixed[name] for name in habits.fixed}}
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """What a hyperparameter is that cannot be set."""
+        return {**self.defaults, **_DIFFERING}
+
+    def spread(self, array: Array) -> dict[str, Array]:
+        """One matrix; a vector is folded into one as square as its length allows."""
+        if array.ndim > 1:
+            return {"w": array.copy()}
+        rows = next(rows for rows in range(int(array.size**0.5), 0, -1) if array.size % rows == 0)
+        return {"w": array.reshape(rows, -1).copy()}
+
+    def _expected(self, habits: MuonHabits, step: Step, name: str) -> Expected:
+        """What the step must do to one tensor, in the first form that the port may have."""
+        p, g = (arrays[name].astype(np.float64) for arrays in (step.params, step.grads))
+        memory = step.memory[name]
+        precision = habits.precision(format_of(step.params[name].dtype), memory.storage)
+        return expect(p, g, Known.shown(memory.low), step.hyper, habits.learnt.forms[0], precision)
+
+    def outcomes(self, habits: MuonHabits, step: Step) -> dict[str, tuple[list[Allowed], list[Allowed]]]:
+        """See `Optimizer.outcomes`; where no radius is known a parameter may be anything."""
+        return {name: _ranges(self._expected(habits, step, name)) for name in step.params}
+
+    def discrimination(self, habits: MuonHabits, step: Step) -> Discrimination:
+        """Elements whose slack is below half of their own step, and below half of their decay."""
+        judged = direction = decay = 0
+        for name, param in step.params.items():
+            judged += param.size
+            if not all(np.isfinite(a[name].astype(np.float64)).all() for a in (step.params, step.grads)):
+                continue
+            if not param.size or not np.isfinite(step.memory[name].low).all():
+                continue
+            expected = self._expected(habits, step, name)
+            p = param.astype(np.float64)
+            shrunk = float(step.hyper["lr"]) * float(step.hyper["weight_decay"]) * np.abs(p)
+            moved = np.abs(
+                expected.param.floats() - p * (1 - float(step.hyper["lr"]) * float(step.hyper["weight_decay"]))
+            )
+            direction += int((expected.param_slack < moved / 2).sum())
+            decay += int((expected.param_slack < shrunk / 2).sum())
+        return Discrimination(judged, direction, decay)
+
+    def approach(self, habits: MuonHabits, hyper: Mapping[str, Any], params: Arrays, momentum: Arrays) -> Approach:
+        """From zero one gradient m/(1 − β), or m itself, leads to m; the parameters then are where that led them."""
+        if not finite(momentum):
+            raise ValueError("no gradient leads to a non-finite one")
+        ema = habits.learnt.forms[0].momentum == "ema"
+        weight = 1 - float(hyper["beta"]) if ema else 1.0
+        grads = {name: (m.astype(np.float64) / weight).astype(params[name].dtype) for name, m in momentum.items()}
+        return Approach({name: np.array(param) for name, param in params.items()}, grads)
+
+
+def _ranges(expected: Expected) -> tuple[list[Allowed], list[Allowed]]:
+    pairs = ((expected.param, expected.param_slack), (expected.momentum.value, expected.momentum.slack))
+    param, momentum = ([_around(*pair) for pair in _flat(*each)] for each in pairs)
+    return param, momentum
+
+
+def _flat(values: Any, slack: Array) -> list[tuple[float, float]]:
+    return list(zip(values.floats().ravel().tolist(), np.ravel(slack).tolist(), strict=True))
+
+
+def _around(middle: float, slack: float) -> Allowed:
+    return Allowed(((middle - slack, middle + slack),)) if np.isfinite(slack) else ANYTHING
+
+
+MUON = Muon()
