@@ -27,8 +27,8 @@ from signopt.conformance.checks.tiger import everything, nan, rms, roles, schedu
 __all__ = [
     "ORDER", "PROFILES", "REGISTRY", "Check",
     "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "muon",
-    "nan", "nonfinite", "rms", "roles", "schedule", "sizes", "state", "step", "storage", "strict", "subnormal", "tensors",
-    "tiger_changes", "window", "zero",
+    "nan", "nonfinite", "rms", "roles", "schedule", "sizes", "state", "step", "storage", "strict", "subnormal",
+    "tensors", "tiger_changes", "window", "zero",
 ]  # fmt: skip
 
 ORDER = (
