@@ -8,6 +8,7 @@ import numpy as np
 
 from signopt.conformance.checks.muon.values import (
     MIX,
+    WHICH_AXES,
     Shape,
     asked,
     coarse,
@@ -19,7 +20,7 @@ from signopt.conformance.checks.muon.values import (
     tensors,
     walk,
 )
-from signopt.conformance.session import Session
+from signopt.conformance.session import NotApplicableError, Session
 
 AXES: tuple[tuple[Shape, ...], ...] = (
     ((7, 2, 3), (12, 2, 2)), ((8, 2, 1, 3), (8, 1, 2, 1), (2, 4, 1, 1), (2, 3, 2, 2)), ((3, 2, 1, 2, 2),), ((1, 3, 2),),
@@ -75,8 +76,7 @@ def scale(s: Session) -> None:
 def axes(s: Session) -> None:
     """Tensors of three, four and five axes as matrices; they may be refused."""
     if s.habits.layout != "out_in":
-        s.result.notes.append("inputs first: which axes are flattened is not declared")
-        return
+        raise NotApplicableError(WHICH_AXES)
     for shapes in AXES:
         with s.edge(f"{len(shapes[0])} axes"):
             walk(s, shapes, settings(s), 2, spectrum, values=(1.0, 0.8, 0.9, 0.7))
@@ -103,8 +103,7 @@ def small_values(s: Session) -> None:
 def epsilon(s: Session) -> None:
     """ε at norms of its own size: 1e-7 by default."""
     if small_range(s):
-        s.result.notes.append("float16 has no room beside 1e-7")
-        return
+        raise NotApplicableError("float16 has no room beside 1e-7")
     for size in (1e-7, 3e-8, 2e-6):
         walk(s, ((2, 2), (1, 3)), settings(s, eps=1e-7, weight_decay=0.0), 1, spectrum, theta=0.0, size=size)
 
@@ -160,8 +159,7 @@ def digits(s: Session) -> None:
 def many_applications(s: Session) -> None:
     """Eight and twelve applications of the default polynomial."""
     if coarse(s):
-        s.result.notes.append("no radius is known for so many applications in 16 bits")
-        return
+        raise NotApplicableError("no radius is known for so many applications in 16 bits")
     for count in (8, 12):
         walk(s, ((1, 3), (2, 2)), settings(s, ns_steps=count, weight_decay=0.0), 1, spectrum, theta=0.0, values=(1.0,))
 
@@ -180,8 +178,7 @@ def sizes_of_gradients(s: Session) -> None:
 def scaled_range(s: Session) -> None:
     """If the port declares range "scaled": also where the sum of squares overflows or underflows."""
     if s.habits.range != "scaled" or s.habits.ns_dtype or small_range(s):
-        s.result.notes.append('the port does not declare range "scaled"')
-        return
+        raise NotApplicableError('the port does not declare range "scaled"')
     for size in (1e200, 1e-200) if s.storage.name == "float64" else (1e30, 1e-30):
         hyper: dict[str, Any] = settings(s, weight_decay=0.0)
         walk(s, ((2, 2), (3, 1)), hyper, 2, spectrum, theta=0.25, size=size)

@@ -19,7 +19,7 @@ from signopt.conformance.checks.muon.values import (
 )
 from signopt.conformance.driver import PortRaisedError
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.session import Session
+from signopt.conformance.session import NotApplicableError, Session
 
 NAMES = (
     "w10", "w9", "a.bias", "Z.embedding.weight", "lm_head.weight", "norm.scale", "blocks.1.embed", "enc/w", "dec/w",
@@ -98,8 +98,7 @@ def absent(s: Session) -> None:
 def two_dtypes(s: Session) -> None:
     """float32 and float64 tensors side by side, either first, each in its own arithmetic."""
     if not {"float32", "float64"} <= set(s.declared.dtypes) or s.storage.name not in ("float32", "float64"):
-        s.result.notes.append("the port does not declare both")
-        return
+        raise NotApplicableError("the port does not declare both")
     own, other = s.dtype, FORMATS["float64" if s.storage.name == "float32" else "float32"].dtype
     kinds = {"a": own, "b": other, "c": own}
     with s.edge("tensors of two dtypes"):

@@ -83,8 +83,7 @@ def expect(p: Array, g: Array, known: Known, hyper: Mapping[str, Any], forms: Fo
     there = (sizes + size) > 0
     kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
     kept = kept + there * 16 * precision.tiny(precision.compute)
-    seen = beta * known.slack + 8 * _coarsest(precision) * (sizes + 2 * size)
-    seen = seen + there * 16 * max(precision.tiny(precision.compute), precision.tiny(precision.storage))
+    seen = beta * known.slack + _seen(precision, beta, sizes, size, momentum, u) + there * 16 * _tiniest(precision)
     shape = matrix_shape(p.shape)
     enclosure, proven = _enclosed(u.reshaped(shape), seen, hyper, forms, precision)
     expected = _moved(p, u, enclosure, hyper, forms, precision)
@@ -96,9 +95,15 @@ def _stored(precision: Precision, sizes: Array) -> Array:
     return precision.momentum_rounding * sizes + (sizes > 0) * precision.tiny(precision.momentum)
 
 
-def _coarsest(precision: Precision) -> float:
-    """The unit of what is orthogonalised: a port may use the momentum, or round the look-ahead, as it is stored."""
-    return max(precision.elementwise, precision.momentum_rounding, precision.storage_rounding)
+def _seen(precision: Precision, beta: float, m: Array, g: Array, momentum: Block, u: Block) -> Array:
+    """The roundings of u: of the averages, and of momentum and look-ahead where they pass through a narrow storage."""
+    averaged = 8 * precision.elementwise * (m + 2 * g)
+    stored = beta * precision.momentum_rounding * np.abs(momentum.floats())
+    return np.asarray(averaged + 1.01 * (stored + precision.storage_rounding * np.abs(u.floats())))
+
+
+def _tiniest(precision: Precision) -> float:
+    return max(precision.tiny(precision.compute), precision.tiny(precision.storage))
 
 
 def _enclosed(
