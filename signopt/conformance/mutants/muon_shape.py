@@ -144,9 +144,6 @@ SHAPE: list[Row] = [
     ("axes-two-by-two", "four axes flattened to two by two", {
         "matrix": lambda self, x: (
             x.reshape(x.shape[0] * x.shape[1], -1) if x.ndim == 4 else x.reshape(x.shape[0], -1))}),
-    ("axes-fortran", "the other axes flattened in Fortran order", {
-        "matrix": lambda self, x: x.reshape(x.shape[0], -1, order="F"),
-        "unfolded": lambda self, x, u: x.reshape(u.shape, order="F").astype(u.dtype)}),
     ("axes-rows-fortran", "X folded back in Fortran order", {
         "unfolded": lambda self, x, u: x.reshape(u.shape, order="F" if u.ndim > 2 else "C").astype(u.dtype)}),
     ("axes-three-batched", "three axes taken as a batch of matrices (KellerJordan)", _batched((3,))),

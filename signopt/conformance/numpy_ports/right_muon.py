@@ -244,6 +244,9 @@ _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("singular", "the scalar polynomial on an SVD", {"iterate": _singular_refusing}),
     ("gram-two", "the polynomial on X·Xᵀ, with a restart after two steps", {"iterate": _gram_form}),
     ("batched", "tensors of one shape in one stack", {"step": _batched}),
+    ("axes-fortran", "the other axes flattened in another order, and folded back in it", {
+        "matrix": lambda self, x: x.reshape(x.shape[0], -1, order="F"),
+        "unfolded": lambda self, x, u: x.reshape(u.shape, order="F").astype(u.dtype)}),
     ("epsilon-max", "max(norm, ε)", {"divisor": _clamped}),
     ("sum", "the momentum as a sum", {"blend": _sum_form}),
     ("sum-keras", "the momentum as m + (g + m(β−1))", {"blend": _keras_form}),

@@ -70,7 +70,7 @@ def input_error(x: Array, u_error: float, norm: Fraction, divisor: Fraction, pre
 
 def _lost_squares(count: int, norm: Fraction, precision: Precision) -> float:
     """How much the norm may lack because squares underflow: √(N·tiny), or N·tiny/‖u‖ where that is less."""
-    lost = count * float(precision.compute.smallest_normal)
+    lost = count * float(precision.norm_underflow)
     return min(math.sqrt(lost), lost / float(norm)) if float(norm) else math.sqrt(lost)
 
 

@@ -92,6 +92,12 @@ class Precision:
         return float(which.smallest_normal if self.flush else which.smallest)
 
     @cached_property
+    def norm_underflow(self) -> float:
+        """What a square that underflows may change: squares are summed in float32 at least."""
+        iteration = min(self.iteration.smallest_normal, _SINGLE.smallest_normal)
+        return float(max(iteration, self.compute.smallest_normal))
+
+    @cached_property
     def underflow(self) -> float:
         """The same in the iteration, where flushing is legal without a declaration."""
         return float(max(self.iteration.smallest_normal, self.compute.smallest_normal))
