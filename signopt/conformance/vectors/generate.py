@@ -9,7 +9,7 @@ from typing import Any
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.wire import encode_arrays, encode_hyper
 from signopt.conformance.report import SUITE
-from signopt.conformance.vectors import lion, signum, tiger
+from signopt.conformance.vectors import lion, muon, signum, tiger
 from signopt.conformance.vectors.case import Case
 from signopt.conformance.vectors.expected import arrays_of, steps
 from signopt.conformance.vectors.notes import NOTES
@@ -18,7 +18,12 @@ from signopt.conformance.vectors.store import DTYPES, SCHEMA_NAME, document_text
 __all__ = ["CASES", "document", "generate"]
 
 FORMAT = 1
-CASES: Mapping[str, Callable[[], Iterator[Case]]] = {"lion": lion.cases, "signum": signum.cases, "tiger": tiger.cases}
+CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
+    "lion": lion.cases,
+    "signum": signum.cases,
+    "tiger": tiger.cases,
+    "muon": muon.cases,
+}
 """The cases of every rule that has vectors."""
 
 
