@@ -106,7 +106,7 @@ def test_what_selects_nothing_says_so(options, message, capsys):
 def test_the_checks_are_listed_and_explained(capsys):
     assert main(["checks", "--rule", "lion", "--profile", "core"]) == 0
     listed = capsys.readouterr().out
-    assert "step/exact  (core, every rule, essential)" in listed
+    assert "step/exact  (core, every sign rule, essential)" in listed
     assert "schedule" not in listed
     assert main(["checks", "step/exact"]) == 0
     assert "def exact(s: Session)" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from signopt.commands._exit_codes import PASSED
 from signopt.commands.console import make_console
 from signopt.conformance.checks import ORDER, PROFILES, REGISTRY, Check
-from signopt.conformance.oracle.rules import RULES
+from signopt.conformance.oracle.rules import RULES, SIGN_RULES
 
 __all__ = ["run"]
 
@@ -43,8 +43,12 @@ def _listed(checks: list[Check], width: int) -> Iterator[str]:
 
 
 def _scope(check: Check) -> str:
-    rules = "every rule" if set(check.rules) >= set(RULES) else ", ".join(check.rules)
-    return f"{check.profile}, {rules}{', essential' if check.essential else ''}"
+    return f"{check.profile}, {_rules(check)}{', essential' if check.essential else ''}"
+
+
+def _rules(check: Check) -> str:
+    named = {tuple(RULES): "every rule", SIGN_RULES: "every sign rule"}
+    return named.get(check.rules, ", ".join(check.rules))
 
 
 def _explained(check: Check, width: int) -> Iterator[str]:
