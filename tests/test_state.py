@@ -1,6 +1,8 @@
 """State: what is saved comes back, and what does not fit changes nothing."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -175,3 +177,21 @@ def test_a_callable_schedule_stays_with_its_optimizer():
     assert ours.schedule(0) == 0.25
     with pytest.raises(ValueError, match="callable schedule"):
         signopt.Tiger([np.ones(2)]).load_state_dict(saved)
+
+
+def test_muons_coefficients_and_steps_are_loaded_together_or_not():
+    opt = signopt.Muon({"w": np.eye(3)}, ns_coefficients=[(3.0, -4.0, 2.0)] * 3, ns_steps=3)
+    state = json.loads(json.dumps({**opt.state_dict(), "momentum": None})) | {"momentum": opt.state_dict()["momentum"]}
+    other = signopt.Muon({"w": np.eye(3)}, lr=0.5)
+    with pytest.raises(ValueError, match="3 steps, but ns_steps is 5"):
+        other.load_state_dict({**state, "hyper": {**state["hyper"], "ns_steps": 5}})
+    assert other.lr == 0.5
+    other.load_state_dict(state)
+    assert (other.ns_coefficients, other.ns_steps) == (opt.ns_coefficients, 3)
+
+
+def test_a_copy_of_muon_keeps_its_axis():
+    opt = signopt.Muon({"w": np.ones((2, 3, 4))}, batch_axis=0)
+    for twin in (copy.deepcopy(opt), pickle.loads(pickle.dumps(opt))):
+        assert twin.batch_axis == 0
+        twin.step({"w": np.ones((2, 3, 4))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from signopt import _hyperparameters as hyperparameters
@@ -92,7 +93,6 @@ class Muon(Optimizer):
             "decay": decay,
             "schedule": schedule,
         }
-        triples_for(ns_coefficients, ns_steps)
         self._batch_axis = hyperparameters.axis(batch_axis, "batch_axis")
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
         self._check_matrices()
@@ -112,6 +112,18 @@ class Muon(Optimizer):
             )
         for name, param in self._params.items():
             matrix_shape(tuple(param.shape), self._batch_axis, f"params[{name!r}]")
+
+    def _checked_hyper(self, hyper: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super()._checked_hyper(hyper)
+        triples_for(checked["ns_coefficients"], checked["ns_steps"])
+        return checked
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"batch_axis": self._batch_axis}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._batch_axis = state["batch_axis"]
+        super().__setstate__(state)
 
     def _coefficients(self) -> Coefficients:
         rest = {name: value for name, value in self._hyper.items() if name not in ("lr", "schedule")}

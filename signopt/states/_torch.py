@@ -9,6 +9,7 @@ import numpy as np
 
 from signopt._host import from_host, to_host
 from signopt._namespace import Array, dtype_name
+from signopt.rules.newton_schulz import triples_for
 from signopt.states._common import State, each_state, fitting, names_of, replaced, unlike
 
 if TYPE_CHECKING:
@@ -168,7 +169,13 @@ def _read_muon(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_muon(group: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
-    return {"momentum": hyper["beta"]} | {name: hyper[name] for name in (*_MUON, "adjust_lr_fn") if name in group}
+    triples = set(triples_for(hyper["ns_coefficients"], hyper["ns_steps"]))
+    if len(triples) > 1:
+        raise ValueError(f"torch's Muon has one triple for all steps, not ns_coefficients={hyper['ns_coefficients']!r}")
+    if hyper["decay"] != "plain":
+        raise ValueError(f"torch's Muon has no decay={hyper['decay']!r}")
+    own = {**hyper, "ns_coefficients": triples.pop()}
+    return {"momentum": hyper["beta"]} | {name: own[name] for name in (*_MUON, "adjust_lr_fn") if name in group}
 
 
 def _rates(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,6 +136,42 @@ def test_their_signum_and_ours():
             assert_same(ours.params, those)
 
 
+@pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
+def test_their_muon_and_ours(adjust):
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon (before 2.9)")
+    settings = {"lr": 0.25, "weight_decay": 0.5, "nesterov": False, "ns_steps": 4, "eps": 1e-5, "adjust_lr_fn": adjust}
+    weight = tensors(params())["kernel"].float().requires_grad_()
+    theirs = torch.optim.Muon([weight], momentum=0.5, **settings)
+    for t in range(3):
+        weight.grad = tensors(noise(t, "f4"), "float32")["kernel"]
+        theirs.step()
+    ours = signopt.Muon({"kernel": weight.detach().clone()})
+    ours.load_state_dict(from_torch(ours, theirs.state_dict()))
+    assert ours.beta == 0.5
+    assert {name: getattr(ours, name) for name in settings} == settings
+    assert torch.equal(ours.momentum["kernel"], theirs.state[weight]["momentum_buffer"])
+    twin_weight = weight.detach().clone().requires_grad_()
+    twin = torch.optim.Muon([twin_weight])
+    twin.load_state_dict(to_torch(ours, twin.state_dict()))
+    for t in range(3, 6):
+        for one, optimizer in ((weight, theirs), (twin_weight, twin)):
+            one.grad = tensors(noise(t, "f4"), "float32")["kernel"]
+            optimizer.step()
+        assert torch.equal(weight.detach(), twin_weight.detach())
+
+
+def test_muons_that_torch_has_not():
+    weight = torch.ones(3, 3)
+    theirs = torch.optim.Muon([weight.requires_grad_()]) if hasattr(torch.optim, "Muon") else None
+    if theirs is None:
+        pytest.skip("this torch has no Muon (before 2.9)")
+    for options in ({"ns_coefficients": "polar-express"}, {"decay": "spectral"}):
+        ours = signopt.Muon({"w": torch.ones(3, 3)}, **options)
+        with pytest.raises(ValueError, match=next(iter(options))):
+            to_torch(ours, theirs.state_dict())
+
+
 def test_names_in_another_order():
     weights = tensors(params())
     order = ["scale", "kernel", "bias"]
