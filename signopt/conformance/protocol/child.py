@@ -30,6 +30,7 @@ _LOG_KEPT = 1 << 14
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
 _MOST_TIMES_THE_WALL = 20
+_MOMENT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -245,16 +246,16 @@ class Child:
     def finish(self) -> Ending:
         """Close stdin and see the process out, at last by force."""
         self.close_input()
-        ended = self._wait_for_end()
+        ended = self._wait_for_end(self.limits.exit_seconds)
         self._drain()
         ending = self._judged() if ended else Ending(remark=self._lingers())
         self.kill()
         return ending
 
-    def _wait_for_end(self) -> bool:
+    def _wait_for_end(self, seconds: float) -> bool:
         self._clock.restart()
-        while self.alive and self._clock.look() < self.limits.exit_seconds:
-            if self._clock.wall >= self.limits.exit_seconds * _MOST_TIMES_THE_WALL:
+        while self.alive and self._clock.look() < seconds:
+            if self._clock.wall >= seconds * _MOST_TIMES_THE_WALL:
                 return False
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_POLL_SECONDS)
@@ -279,9 +280,9 @@ class Child:
                 self._unread += data
 
     def heard_after_input_ended(self) -> bytes:
-        """Close stdin, give the process the time that an exit has, and return all that is unread then."""
+        """Close stdin, give the process a moment to end, and return all that is unread then."""
         self.close_input()
-        self._wait_for_end()
+        self._wait_for_end(min(self.limits.exit_seconds, _MOMENT_SECONDS))
         self._drain()
         return self.unread
 
