@@ -22,7 +22,7 @@ def spectral_decay(
         D = W·x·xᵀ/(xᵀ·x),   x = (Wᵀ·W)^rounds·1
 
     With enough rounds x turns into the first right singular vector, and D into σ1·u1·v1ᵀ, the gradient of ½‖W‖₂², as
-    W itself is that of ½‖W‖_F², the decay of every other optimizer. Ten rounds are not convergence: |D − σ1·u1·v1ᵀ|/σ1
+    W itself is that of ½‖W‖_F², the decay of every other optimizer. Ten rounds are not convergence: ‖D − σ1·u1·v1ᵀ‖/σ1
     is 2e-6, 0.29 and 1.2 where σ2/σ1 is 0.5, 0.9 and 0.99. ``"svd"`` gives the gradient itself. Either is safe: for
     0 ≤ c ≤ 2, W − c·D has no larger spectral norm than W, whatever x is.
 

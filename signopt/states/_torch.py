@@ -51,7 +51,7 @@ def from_torch(
 
     Parameters
     ----------
-    optimizer : signopt.Lion, Signum, Muon or Groups
+    optimizer : signopt.Lion, signopt.Signum, signopt.Muon or signopt.Groups
         Who shall go on with the training.
     state_dict : mapping
         ``theirs.state_dict()``.
@@ -98,7 +98,7 @@ def to_torch(
 
     Parameters
     ----------
-    optimizer : signopt.Lion, Signum, Muon or Groups
+    optimizer : signopt.Lion, signopt.Signum, signopt.Muon or signopt.Groups
         Whose state it is.
     state_dict : mapping
         ``theirs.state_dict()``, which shows what theirs keeps; it need not have been stepped.
