@@ -15,6 +15,7 @@ from signopt.conformance.adapters.candidate import Candidate, defaults_of, lone_
 from signopt.conformance.adapters.deepspeed import deepspeed_cpu_lion
 from signopt.conformance.adapters.keras import KerasPort
 from signopt.conformance.adapters.mlx import MlxPort
+from signopt.conformance.adapters.muon import MUONS
 from signopt.conformance.adapters.optax import OptaxPort
 from signopt.conformance.adapters.torch import TorchPort
 from signopt.conformance.port import Port
@@ -226,4 +227,5 @@ CATALOGUE: tuple[Candidate, ...] = (
     ),
     deepspeed_cpu_lion("simd"),
     deepspeed_cpu_lion("scalar"),
+    *MUONS,
 )

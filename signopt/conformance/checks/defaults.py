@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from signopt.conformance.checks._registry import check
-from signopt.conformance.oracle.rules import OPTIMIZERS
 from signopt.conformance.session import NotApplicableError, Session
 
 
-@check("defaults/source", rules=OPTIMIZERS)
+@check("defaults/source")
 def defaults(s: Session) -> None:
     """The defaults that the port declares are those of the source."""
     declared = s.habits.defaults

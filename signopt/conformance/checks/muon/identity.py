@@ -25,6 +25,11 @@ AXES: tuple[tuple[Shape, ...], ...] = (
 TALL: tuple[Shape, ...] = ((8, 1), (1, 8), (12, 2), (2, 12), (36, 2), (9, 3), (33, 2))
 
 
+SIZES: tuple[Shape, ...] = (
+    (1, 70), (70, 1), (17, 5), (5, 33), (31, 2), (66, 3), (3, 130), (1, 29), (13, 1), (1, 1025), (2, 700),
+)  # fmt: skip
+
+
 @muon_check("identity/norm", "core")
 def norm(s: Session) -> None:
     """From zero, the first step moves the parameter along the gradient, divided by its Frobenius norm."""
@@ -136,7 +141,19 @@ def epsilons(s: Session) -> None:
 @muon_check("identity/sizes")
 def sizes(s: Session) -> None:
     """Every element of long and of wide matrices is stepped: no tail is left out."""
-    for shape in ((1, 70), (70, 1), (17, 5), (5, 33), (31, 2), (66, 3), (3, 130), (1, 1025), (2, 700)):
+    for shape in (
+        (1, 70),
+        (70, 1),
+        (17, 5),
+        (5, 33),
+        (31, 2),
+        (66, 3),
+        (3, 130),
+        (1, 29),
+        (13, 1),
+        (1, 1025),
+        (2, 700),
+    ):
         walk(s, (shape,), bare(s), 2, theta=0.25)
 
 

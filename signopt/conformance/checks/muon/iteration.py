@@ -116,7 +116,12 @@ def zero(s: Session) -> None:
     run.step(tensors(s, MIX, spectrum))
     run.step({name: np.zeros_like(p) for name, p in run.param.items()})
     run.step(tensors(s, MIX, spectrum))
-    with s.edge("eps = 0"), asked(s):
+
+
+@muon_check("iteration/zero-without-epsilon")
+def zero_without_epsilon(s: Session) -> None:
+    """A gradient of zero where ε is 0: the parameter only decays, and 0/0 is not formed; ε = 0 may be refused."""
+    with s.edge("eps = 0"):
         run = walk(s, MIX, settings(s, eps=0.0), 0)
         run.step({name: np.zeros_like(p) for name, p in run.param.items()})
 

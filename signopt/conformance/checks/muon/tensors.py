@@ -39,6 +39,8 @@ def twins(s: Session) -> None:
         run.step(_named(s, shapes))
     grad = spectrum(s, (3, 2))
     run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
+    run = s.start(_named(s, shapes), settings(s))
+    run.step(_named(s, shapes) | {"a": grad, "b": -grad, "d": np.ascontiguousarray(grad[::-1])})
 
 
 @muon_check("matrices/names")

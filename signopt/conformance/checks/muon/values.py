@@ -67,14 +67,14 @@ def settings(s: Session, **wanted: Any) -> dict[str, Any]:
     NotApplicableError
         If one that matters is fixed at another value.
     """
-    fixed = set(s.habits.fixed)
+    fixed = MUON.fixed(s.habits)
     if s.habits.orthogonalizer is not None:
-        fixed |= {"ns_coefficients", "ns_steps"}
-    for name, value in wanted.items():
-        if name in fixed and _plain(value) != _plain(MUON.fixed[name]):
+        fixed = {"ns_coefficients": JORDAN, "ns_steps": 5, **fixed}
+    for name in wanted.keys() & fixed.keys():
+        if _plain(wanted[name]) != _plain(fixed[name]):
             raise NotApplicableError(f"{name} is fixed, and the check needs another")
     few = {"ns_steps": 1} if coarse(s) else {}
-    return {**_USUAL, **few, **wanted, **{name: MUON.fixed[name] for name in fixed}}
+    return {**_USUAL, **few, **wanted, **fixed}
 
 
 def _plain(value: Any) -> Any:

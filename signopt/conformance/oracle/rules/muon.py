@@ -51,12 +51,12 @@ class Muon(Optimizer):
 
     def complete(self, habits: MuonHabits, hyper: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         """Hyperparameters that the port has fixed have their defaults."""
-        return {**hyper, **{name: self.fixed[name] for name in habits.fixed}}
+        return {**hyper, **self.fixed(habits)}
 
-    @property
-    def fixed(self) -> Mapping[str, Any]:
-        """What a hyperparameter is that cannot be set."""
-        return {**self.defaults, **_DIFFERING}
+    def fixed(self, habits: MuonHabits) -> dict[str, Any]:
+        """What the hyperparameters are that cannot be set: the port's declared defaults, else those of the rule."""
+        known = {**self.defaults, **_DIFFERING, **(habits.defaults or {})}
+        return {name: known[name] for name in habits.fixed}
 
     def spread(self, array: Array) -> dict[str, Array]:
         """One matrix; a vector is folded into one as square as its length allows."""
