@@ -17,11 +17,21 @@ key                 default                        meaning
 ``form``            none; "strict" needs it        "mul-add", "fma", "lerp", "torch-lerp" or "difference"
 ``complement``      "double"                       1 − β in binary64; "dtype": from the rounded β
 ``roles``           ["given", "names"]             Tiger: roles as given in ``hyper``, or read from the names
+``momentum_form``   either, found out              Muon: "ema", β·m + (1−β)·g, or "sum", β·m + g
+``eps_form``        either, found out              Muon: "add", ‖u‖ + ε, or "max", max(‖u‖, ε)
+``ns_dtype``        that of the arithmetic         Muon: the dtype of the iteration
+``layout``          "out_in"                       Muon: "in_out" if the first axis of a matrix is that of the inputs
+``range``           "plain"                        Muon: "scaled" if the norm does not overflow or underflow
+``fixed``           none                           Muon: hyperparameters that cannot be set and have their defaults,
+                                                   the port's own in ``defaults``, else lr 1e-3, beta 0.95,
+                                                   weight_decay 0.1, nesterov, (3.4445, −4.775, 2.0315), 5 steps,
+                                                   eps 1e-7, "original"
+``orthogonalizer``  the polynomial                 Muon: [lo, hi], the range of the singular values of X, if it is made
+                                                   in another way (SVD, another polynomial)
 =================== ============================== ==========================================================
 
-The first four are for every rule; the others are the habits of the rule (:mod:`signopt.conformance.oracle.habits`),
-here those of the sign rules. A key that is not listed is carried into the report, remarked
-upon, and has no effect. A port may also
+The first four are for every rule; the others are habits of the rule (:mod:`signopt.conformance.oracle.habits`). A key
+that is not listed is carried into the report, remarked upon, and has no effect. A port may also
 have two methods beyond the interface: ``configure(hyper)`` changes hyperparameters between steps, and a ``momentum()``
 of None hides the momentum.
 """

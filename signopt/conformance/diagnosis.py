@@ -29,7 +29,9 @@ ENOUGH = 0.9
 SIMILAR = 0.5
 MOST_TRACES = 16
 MOST_NUMBERS = 20_000
-ROUNDINGS = (0, 32)
+ROUNDINGS = {"muon": (0, 1024)}
+OTHERWISE = (0, 32)
+"""How many units of rounding are forgiven: none at first, then as many as this; Muon's iteration enlarges them."""
 MOST_CONTRADICTED = 0.05
 
 
@@ -63,7 +65,7 @@ def explanations(report: Report) -> list[Explanation]:
     plain, *replays = (
         _replays(v, traces, report) for v in (Variant("plain", report.rule, "", {}), *MUTANTS[report.rule])
     )
-    for roundings in ROUNDINGS:
+    for roundings in ROUNDINGS.get(report.rule, OTHERWISE):
         ranked = _ranked(traces, replays, plain, roundings)
         if ranked and ranked[0].score >= ENOUGH:
             break

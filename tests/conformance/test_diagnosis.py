@@ -28,6 +28,7 @@ BUGS = {
         "rate-multiplied-on",
         "signum-gradient-twice",
     ),
+    "muon": ("look-ahead-missing", "scale-without-max", "norm-spectral", "decay-coupled", "steps-one-more"),
 }
 CASES = [(rule, bug) for rule, bugs in BUGS.items() for bug in bugs]
 

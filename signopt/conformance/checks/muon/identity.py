@@ -141,19 +141,7 @@ def epsilons(s: Session) -> None:
 @muon_check("identity/sizes")
 def sizes(s: Session) -> None:
     """Every element of long and of wide matrices is stepped: no tail is left out."""
-    for shape in (
-        (1, 70),
-        (70, 1),
-        (17, 5),
-        (5, 33),
-        (31, 2),
-        (66, 3),
-        (3, 130),
-        (1, 29),
-        (13, 1),
-        (1, 1025),
-        (2, 700),
-    ):
+    for shape in SIZES:
         walk(s, (shape,), bare(s), 2, theta=0.25)
 
 

@@ -123,7 +123,10 @@ def _judged(
         return [], Known.shown(np.zeros(tensor.p.shape))
     known = tensor.known
     if known is None or not np.isfinite(tensor.g).all():
-        return list(_not_finite(tensor, hyper)), _after(tensor, None)
+        faults = list(_not_finite(tensor, hyper))
+        if habits.orthogonalizer is not None:
+            faults = [fault for fault in faults if fault.quantity == "momentum"]
+        return faults, _after(tensor, None)
     precision = habits.precision(tensor.storage, tensor.momentum)
     finite = np.isfinite(tensor.p)
     expected = expect(np.where(finite, tensor.p, 0.0), tensor.g, known, hyper, forms, precision)

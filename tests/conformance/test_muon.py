@@ -1,0 +1,133 @@
+"""The judge of Muon: it catches what is wrong, accuses nothing that is right, and says what it found."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+
+from signopt.conformance import check
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, declaring, hide_momentum, unsettable
+from signopt.conformance.numpy_ports.muon import MuonPort
+from signopt.conformance.report import CheckResult
+
+RIGHT, WRONG = RIGHT_PORTS["muon"], MUTANTS["muon"]
+SOME = 9
+"""Of the wrong ports every so many-th is tried in each run of the tests, and all of them with -m slow."""
+
+
+class _FoundError(Exception):
+    """The first failure is enough."""
+
+
+def first_failure(port: Any, dtype: str, seed: int = 0) -> str:
+    """The id of the first check that fails; empty if none does."""
+    found: list[str] = []
+
+    def note(result: CheckResult, *counted: int) -> None:
+        if result.status == "failed":
+            found.append(result.id)
+            raise _FoundError
+
+    with suppress(_FoundError):
+        check(port, seed=seed, dtypes=[dtype], diagnose=False, progress=note)
+    return found[0] if found else ""
+
+
+def cases(variants: tuple[Variant, ...]) -> list[Any]:
+    return [pytest.param(each, dtype, id=f"{each.id}-{dtype}") for each in variants for dtype in each.dtypes]
+
+
+def test_there_are_enough():
+    assert len(WRONG) >= 150
+    assert len(RIGHT) >= 30
+
+
+@pytest.mark.parametrize("variant", WRONG[::SOME], ids=lambda each: each.id)
+def test_some_wrong_ports_are_caught(variant):
+    assert first_failure(variant(), variant.dtypes[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("variant", "dtype"), cases(WRONG))
+def test_every_wrong_port_is_caught(variant, dtype):
+    assert first_failure(variant(), dtype)
+
+
+@pytest.mark.parametrize("key", ["horner", "sum-max", "bfloat16-fixed", "svd", "hidden-unsettable", "inputs-first"])
+def test_some_right_ports_pass(key):
+    variant = next(each for each in RIGHT if each.id == key)
+    report = check(variant(), dtypes=["float32"])
+    assert report.verdict == "pass", [result.id for result in report.checks if result.status in ("failed", "not_run")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("variant", "dtype"), cases(RIGHT))
+def test_no_right_port_is_accused(variant, dtype, seed):
+    report = check(variant(), dtypes=[dtype], seed=seed, diagnose=False)
+    assert report.verdict == "pass", [result.id for result in report.checks if result.status in ("failed", "not_run")]
+
+
+@pytest.mark.parametrize("wrap", [hide_momentum, unsettable])
+@pytest.mark.parametrize("key", ["look-ahead-old", "momentum-not-written", "momentum-beta-squared"])
+def test_a_wrong_momentum_shows_in_the_parameter(key, wrap):
+    variant = next(each for each in WRONG if each.id == key)
+    assert first_failure(wrap(variant()), "float32")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [{"layout": "in_out"}, {"momentum_form": "sum"}, {"eps_form": "max"}, {"orthogonalizer": [0.99, 1.01]}],
+)
+def test_a_declaration_that_is_not_kept_is_a_fault(declared):
+    assert first_failure(declaring(MuonPort(), **declared), "float64")
+
+
+class Mixed(MuonPort):
+    """An average in one tensor and a sum in the next."""
+
+    def update(self, name: str, p: Any, g: Any, m: Any) -> Any:
+        """One step of one tensor."""
+        self.sums = name.endswith("1")
+        return super().update(name, p, g, m)
+
+    def blend(self, m: Any, g: Any, beta: float) -> Any:
+        """β·m + g, or the average."""
+        return m.dtype.type(beta) * m + g if self.sums else super().blend(m, g, beta)
+
+
+def test_one_port_keeps_to_one_form():
+    assert first_failure(Mixed(), "float32")
+
+
+@pytest.mark.parametrize("fixed", ["no_such", ["no_such"], [1]])
+def test_what_is_fixed_must_be_known(fixed):
+    report = check(declaring(MuonPort(), fixed=fixed))
+    assert report.verdict != "pass"
+    assert "fixed" in report.errors[0]
+
+
+def test_core_takes_less_than_a_second_of_checks():
+    report = check(MuonPort(), "core", dtypes=["float32"])
+    assert report.verdict == "pass"
+    assert sum(result.judged for result in report.checks) < 3000
+
+
+def test_the_caller_s_momentum_may_not_change():
+    class Aliased(MuonPort):
+        def init(self, params: Any, hyper: Any, momentum: Any = None) -> None:
+            super().init(params, hyper, momentum)
+            self.m = dict(momentum) if momentum is not None else self.m
+
+    assert first_failure(Aliased(), "float32")
+
+
+def test_a_norm_that_overflows_is_judged_only_if_it_is_declared_not_to():
+    plain, scaled = MuonPort(), declaring(MuonPort(), range="scaled")
+    with np.errstate(all="ignore"):
+        assert check(plain, dtypes=["float32"], only=["iteration/scaled-range"]).counts["not_applicable"] == 1
+        assert check(scaled, dtypes=["float32"], only=["iteration/scaled-range"]).verdict == "fail"
