@@ -108,7 +108,7 @@ def test_one_port_keeps_to_one_form():
 def test_what_is_fixed_must_be_known(fixed):
     report = check(declaring(MuonPort(), fixed=fixed))
     assert report.verdict != "pass"
-    assert "fixed" in report.errors[0]
+    assert "fixed" in report.obstacles[0]
 
 
 def test_core_takes_less_than_a_second_of_checks():

@@ -38,6 +38,7 @@ from signopt.conformance.oracle.rules._sign import SignRule
 from signopt.conformance.oracle.rules.lion import LION
 from signopt.conformance.oracle.rules.muon import MUON
 from signopt.conformance.oracle.rules.signum import SIGNUM
+from signopt.conformance.oracle.rules.spectral_decay import SPECTRAL_DECAY
 from signopt.conformance.oracle.rules.tiger import TIGER
 
 __all__ = [
@@ -54,7 +55,7 @@ __all__ = [
     "SignRule",
 ]
 
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER, MUON)}
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER, MUON, SPECTRAL_DECAY)}
 
 OPTIMIZERS: tuple[str, ...] = tuple(name for name, rule in RULES.items() if isinstance(rule, Optimizer))
 """The rules that step parameters."""

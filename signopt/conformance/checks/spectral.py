@@ -1,0 +1,80 @@
+"""Spectral-norm decay: D against the rational one, or against what makes it a gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.checks._registry import check
+from signopt.conformance.driver import PortWrongError
+from signopt.conformance.oracle.muon.blocks import Block
+from signopt.conformance.oracle.muon.spectral import gradient_fault, power_decay
+from signopt.conformance.session import Session
+
+Array = np.ndarray[Any, Any]
+RULE = ("spectral-decay",)
+SHAPES = ((3, 3), (4, 2), (2, 5), (6, 4))
+UNITS = 256
+"""Units of rounding that a D made by SVD may be off by, in proportion to σ₁: measured, not proven."""
+
+
+def _matrix(s: Session, shape: tuple[int, int], values: tuple[float, ...]) -> Array:
+    """Given singular values; the first right vector is well away from being orthogonal to the ones."""
+    short = min(shape)
+    left = np.linalg.qr(s.rng.standard_normal((shape[0], short)))[0]
+    start = 0.5 * s.rng.standard_normal((shape[1], short))
+    start[:, 0] += 1.0
+    right = np.linalg.qr(start)[0]
+    return s.array(left * np.resize(values, short) @ right.T)
+
+
+def _judge(s: Session, matrix: Array) -> None:
+    given = matrix.copy()
+    d = s.driver.call("decay", given)
+    if not isinstance(d, np.ndarray) or d.shape != matrix.shape or d.dtype != matrix.dtype:
+        got = f"{d.dtype}{d.shape}" if isinstance(d, np.ndarray) else type(d).__name__
+        raise PortWrongError(f"decay() returned {got}, not {matrix.dtype}{matrix.shape}")
+    s.expect_equal({"matrix": given}, {"matrix": matrix}, "the port changed the matrix that it was given")
+    wide, shown = matrix.astype(np.float64), d.astype(np.float64)
+    unit = float(s.storage.unit)
+    if s.habits.method == "svd":
+        message = gradient_fault(shown, wide, UNITS * unit)
+        if message:
+            s.fail(message)
+        return
+    exact, radius = power_decay(wide, s.habits.rounds, unit)
+    away = float(np.linalg.norm((Block.of(shown) - exact).floats())) if np.isfinite(shown).all() else np.inf
+    if not away <= radius:
+        s.fail(f"D is off by {away:.3g} in Frobenius norm; legal rounding reaches {radius:.3g}", quantity="param")
+
+
+@check("spectral/decay", profile="core", rules=RULE, essential=True)
+def decay(s: Session) -> None:
+    """D = W·x·xᵀ/(xᵀx) with x = (WᵀW)^k·1, or σ₁·u·vᵀ: singular values far apart, near each other, and equal."""
+    for shape in SHAPES:
+        for values in ((1.0, 0.5, 0.25), (1.0, 0.9, 0.5), (1.0,), (1.0, 0.0)):
+            _judge(s, _matrix(s, shape, values))
+
+
+@check("spectral/vectors", profile="core", rules=RULE)
+def vectors(s: Session) -> None:
+    """Of a matrix of one row or column, D is the matrix."""
+    for shape in ((1, 1), (1, 4), (5, 1)):
+        _judge(s, s.array(1.5 + s.rng.random(shape)))
+
+
+@check("spectral/zero", profile="core", rules=RULE)
+def zero(s: Session) -> None:
+    """Of a matrix of zeros, D is zero, and not 0/0."""
+    for shape in ((3, 2), (1, 1)):
+        _judge(s, np.zeros(shape, s.dtype))
+
+
+@check("spectral/sizes", rules=RULE)
+def sizes(s: Session) -> None:
+    """D grows with the matrix: a quarter and four times as large, and more rows and columns."""
+    for size in (0.25, 4.0):
+        _judge(s, s.array(size * _matrix(s, (3, 4), (1.0, 0.6, 0.3)).astype(np.float64)))
+    for shape in ((17, 5), (9, 20)):
+        _judge(s, _matrix(s, shape, (1.0, 0.7, 0.5, 0.2)))
