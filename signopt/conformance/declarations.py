@@ -31,8 +31,9 @@ key                 default                        meaning
 =================== ============================== ==========================================================
 
 The first four are for every rule; the others are habits of the rule (:mod:`signopt.conformance.oracle.habits`). A key
-The first four are for every rule; the others are habits of the rule (:mod:`signopt.conformance.oracle.habits`). A key
-that is not listed is carried into the report, remarked upon, and has no effect. A port may also
+that is not listed is carried into the report, remarked upon, and has no effect. A port may also have two methods beyond
+the interface: ``configure(hyper)`` changes hyperparameters between steps, and a ``momentum()`` of None hides the
+momentum.
 """
 
 from __future__ import annotations
