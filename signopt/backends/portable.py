@@ -35,12 +35,18 @@ class PortableBackend(Backend):
         self._no_graph = without_graph(params[0])
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Sequence[tuple[Array, ...]] | None = None,
     ) -> Callable[[], None]:
+        """As for every backend; ``facts`` are Tiger's, for parameters that are shards: one of each, or none."""
         update = UPDATES[coefficients.rule]
-        rows = zip(self._params, grads, self._momenta, self._traits, strict=True)
+        rows = zip(self._params, grads, self._momenta, self._traits, facts or [()] * len(grads), strict=True)
         with self._no_graph():
-            results = [update(p.read(), p.like_read(g), m, coefficients, traits) for p, g, m, traits in rows]
+            results = [update(p.read(), p.like_read(g), m, coefficients, traits, *its) for p, g, m, traits, its in rows]
             written = [
                 pair
                 for param, momentum, (new_param, new_momentum) in zip(self._params, self._momenta, results, strict=True)

@@ -11,6 +11,7 @@ from signopt._facts import Facts, facts_of
 from signopt._identity import SameArrays
 from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
+from signopt.backends.portable import PortableBackend
 from signopt.optimizer._params import Arrays, in_order
 from signopt.rules.coefficients import Coefficients
 
@@ -97,6 +98,18 @@ class Binding:
         write = self.backend.prepare(self._checked(given), coefficients)
         self._seen_by_backend = self._seen.anything
         return write
+
+    def prepare_shards(
+        self, given: list[Any], coefficients: Coefficients, facts: Mapping[str, Array]
+    ) -> Callable[[], None]:
+        """As :meth:`prepare`, by the rule itself; a parameter with facts is a shard of the tensor that they tell of."""
+        if not given:
+            return lambda: None
+        if not self._facts.hold(self._written):
+            self._bind_anew()
+        backend = PortableBackend([*self._params.values()], [*self._momenta.values()], self._roles)
+        known = [(facts[name],) if name in facts else () for name in self._params]
+        return backend.prepare(self._checked(given), coefficients, facts=known)
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]

@@ -114,7 +114,10 @@ class Optimizer(ABC):
     def _prepare_step(self, grads: Arrays, frozen: Collection[str] = ()) -> Callable[[], None]:
         """All of :meth:`step` that can fail. What is returned writes, and cannot."""
         binding = self._binding.without(frozen) if frozen else self._binding
-        update = binding.prepare(binding.ordered(grads), self._coefficients())
+        return self._counted(binding.prepare(binding.ordered(grads), self._coefficients()))
+
+    def _counted(self, update: Callable[[], None]) -> Callable[[], None]:
+        """``update``, and then the step counted."""
 
         def write() -> None:
             update()

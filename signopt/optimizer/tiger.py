@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
+from signopt._namespace import Array
+from signopt._signals import DeferredSignals
 from signopt._zero_rms import warn_about_zeros
 from signopt.optimizer._hyperparameter import Hyperparameter
-from signopt.optimizer._params import Params
+from signopt.optimizer._params import Arrays, Params
+from signopt.optimizer._turns import one_at_a_time
 from signopt.optimizer.base import Optimizer
+from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
+from signopt.rules.facts import checked_facts
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["Tiger"]
@@ -81,6 +86,39 @@ class Tiger(Optimizer):
         }
         super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, roles=roles)
         warn_about_zeros(self._params, self._roles)
+
+    @one_at_a_time
+    def step(self, grads: Arrays, *, frozen: Collection[str] = (), facts: Mapping[str, Array] | None = None) -> None:
+        """As :meth:`Lion.step`; with ``facts``, parameters that are shards move as parts of their tensors.
+
+        Parameters
+        ----------
+        grads, frozen
+            As for :meth:`Lion.step`.
+        facts : mapping, optional
+            {name: the sum of :func:`signopt.tiger_facts` over all shards} of the parameters that are shards; the others
+            are whole. Such a step is taken by the rule itself, whatever the backend.
+
+        Examples
+        --------
+        On each rank of an MPI program that holds some rows of every matrix::
+
+            facts = {name: comm.allreduce(signopt.tiger_facts(p, grads[name])) for name, p in opt.params.items()}
+            opt.step(grads, facts=facts)
+        """
+        write = self._prepare_step(grads, frozen) if facts is None else self._prepare_shards(grads, frozen, facts)
+        with DeferredSignals():
+            write()
+
+    def _prepare_shards(self, grads: Arrays, frozen: Collection[str], facts: Mapping[str, Array]) -> Callable[[], None]:
+        if not isinstance(facts, Mapping):
+            raise TypeError(f"facts must be a mapping {{name: facts}}, got {type(facts).__name__}")
+        if strangers := sorted(set(facts) - set(self._params)):
+            raise ValueError(f"facts names no such parameter: {', '.join(map(repr, strangers))}")
+        for name, its in facts.items():
+            checked_facts(self._params[name], its, traits_of(self._roles[name]), f"facts[{name!r}]")
+        binding = self._binding.without(frozen) if frozen else self._binding
+        return self._counted(binding.prepare_shards(binding.ordered(grads), self._coefficients(), facts))
 
     @property
     def roles(self) -> Mapping[str, str]:

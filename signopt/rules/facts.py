@@ -76,7 +76,7 @@ def tiger_facts(param: Array, grad: Array, role: str = "matrix") -> Array:
         return xp.stack([squares, count, xp.sum(cast(xp, g != g, wide), axis=axes)], axis=-1)
 
 
-def checked_facts(param: Array, facts: Array, traits: RoleTraits) -> Array:
+def checked_facts(param: Array, facts: Array, traits: RoleTraits, name: str = "facts") -> Array:
     """``facts`` as an array of the library and device of ``param``.
 
     Raises
@@ -86,19 +86,19 @@ def checked_facts(param: Array, facts: Array, traits: RoleTraits) -> Array:
     """
     xp, param = namespace_of(param), as_array(param)
     if not hasattr(facts, "dtype"):
-        raise TypeError(f"facts must be an array, as signopt.tiger_facts returns it, got {type(facts).__name__}")
+        raise TypeError(f"{name} must be an array, as signopt.tiger_facts returns it, got {type(facts).__name__}")
     shapes = {(3,), (*param.shape[:-1], 3)} if by_row(param, traits.rms) else {(3,)}
     if tuple(facts.shape) not in shapes:
         wanted = " or ".join(map(str, sorted(shapes)))
-        raise ValueError(f"facts must have shape {wanted} for this parameter and role, got {tuple(facts.shape)}")
+        raise ValueError(f"{name} must have shape {wanted} for this parameter and role, got {tuple(facts.shape)}")
     with binary64(param):
         wide = float64_or_widest(xp)
         if dtype_name(facts) != (wanted := dtype_name(xp.empty(0, dtype=wide))):
-            raise TypeError(f"facts must keep the dtype of tiger_facts, {wanted}, got {facts.dtype}")
+            raise TypeError(f"{name} must keep the dtype of tiger_facts, {wanted}, got {facts.dtype}")
         if isinstance(facts, np.ndarray) and not isinstance(param, np.ndarray):
             facts = xp.asarray(facts, dtype=wide, device=device_of(param))
-    if namespace_of(facts, "facts") is not xp:
-        raise TypeError(f"facts is a {type(facts).__name__} and param is a {type(param).__name__}; convert facts")
+    if namespace_of(facts, name) is not xp:
+        raise TypeError(f"{name} is a {type(facts).__name__} and param is a {type(param).__name__}; convert it")
     return facts
 
 

@@ -11,11 +11,11 @@ SECONDS = 120
 """Far more than any of them takes; a machine that needs longer has stopped."""
 
 
-def run(*arguments, **environment):
-    """Run Python with these arguments; return its exit code and output. Its whole group of processes ends with it."""
+def run(*arguments, launcher=(), **environment):
+    """Run Python, under a launcher if one is given; return its exit code and output. All its processes end with it."""
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+        [*launcher, sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -101,9 +101,8 @@ def test_float64_has_numpys_bits(rule):
         assert differing(jitted(stepping(rule), *arrays), stepping(rule)(*arrays)) == [0, 0]
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("devices", [1, 2, 4, 8])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("devices", "axis"), [(1, 0), (2, 0), (4, 0), (8, 0), (8, 1)])
+@pytest.mark.parametrize("rule", ["lion", "tiger-matrix", "tiger-embedding"])
 def test_the_number_of_devices_does_not_matter(rule, devices, axis):
     arrays = near_zero()
     results = jax.jit(stepping(rule))(*sharded(arrays, devices, axis))

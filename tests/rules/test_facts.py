@@ -84,3 +84,47 @@ def test_facts_of_another_library_are_refused():
     arrays = [torch.from_numpy(array) for array in random_triple((4,), np.float32)]
     facts = signopt.tiger_facts(*random_triple((4,), np.float32)[:2])
     assert torch.equal(signopt.tiger(*arrays, facts=facts)[0], signopt.tiger(*arrays)[0])
+
+
+@pytest.mark.parametrize("backend", ["auto", "portable", "numpy"])
+def test_optimizers_of_shards(backend):
+    names = ("dense/kernel", "embeddings", "bias", "whole")
+    arrays = {name: random_triple((6, 10), np.float32, seed) for seed, name in enumerate(names)}
+    whole = {name: p.copy() for name, (p, _, _) in arrays.items()}
+    optimizer = signopt.Tiger(whole, lr=0.01, accumulation_steps=2, backend=backend)
+    cut = {name: slice(None) if name == "whole" else slice(0, 4) for name in names}
+    rest = {name: slice(4, None) for name in names if name != "whole"}
+    ranks = [{name: arrays[name][0][:, its].copy() for name, its in piece.items()} for piece in (cut, rest)]
+    optimizers = [signopt.Tiger(params, lr=0.01, accumulation_steps=2, backend=backend) for params in ranks]
+    for step in range(4):
+        grads = {name: arrays[name][1] * np.float32(1 + step) for name in names}
+        if step == 2:
+            grads["bias"][5, 9] = np.nan
+        mine = [{name: grads[name][:, its] for name, its in piece.items()} for piece in (cut, rest)]
+        facts = {
+            name: sum(
+                signopt.tiger_facts(r[name], g[name], optimizer.roles[name]) for r, g in zip(ranks, mine, strict=True)
+            )
+            for name in rest
+        }
+        for each, its in zip(optimizers, mine, strict=True):
+            each.step(its, facts=facts)
+        optimizer.step(grads)
+    for name in rest:
+        assert_same_bits(np.concatenate([params[name] for params in ranks], axis=1), whole[name])
+    assert_same_bits(ranks[0]["whole"], whole["whole"])
+    assert [each.step_count for each in optimizers] == [4, 4]
+
+
+def test_bad_facts_of_an_optimizer_change_nothing():
+    param = np.ones((4, 2))
+    optimizer = signopt.Tiger({"w": param})
+    for facts, error, words in [
+        ({"v": np.zeros(3)}, ValueError, "no such parameter: 'v'"),
+        ({"w": np.zeros(2)}, ValueError, r"facts\['w'\] must have shape"),
+        (np.zeros(3), TypeError, "mapping"),
+    ]:
+        with pytest.raises(error, match=words):
+            optimizer.step({"w": np.ones((4, 2))}, facts=facts)
+    assert (param == 1).all()
+    assert optimizer.step_count == 0

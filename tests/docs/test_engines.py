@@ -1,0 +1,48 @@
+"""Every script of docs/engines runs, finds no element that differs, and prints what its page says that it prints."""
+
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.engines.launch import ROOT, run
+
+ENGINES = ROOT / "docs/engines"
+
+
+def needs(*modules):
+    missing = [module for module in modules if find_spec(module) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def mpiexec():
+    """The launcher that came with this environment's MPI."""
+    return shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+
+
+SCRIPTS = [
+    pytest.param("jax", "jax_mesh.py", (), marks=needs("jax")),
+    pytest.param("dask", "dask_cluster.py", (), marks=needs("dask", "distributed")),
+    pytest.param("mpi", "mpi_ranks.py", (mpiexec(), "-n", "2"), marks=needs("mpi4py")),
+    pytest.param("ray", "ray_actors.py", (), marks=needs("ray")),
+]
+
+
+@pytest.mark.parametrize(("page", "script", "launcher"), SCRIPTS)
+def test_a_script_prints_what_its_page_says(page, script, launcher):
+    if launcher and launcher[0] is None:
+        pytest.skip("no mpiexec: pip install mpich")
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    code, output = run(ENGINES / script, launcher=launcher, **flags)
+    assert code == 0, output
+    said = (ENGINES / f"{page}.md").read_text().partition("```text\n")[2].partition("```")[0].splitlines()
+    assert said
+    assert [line for line in output.splitlines() if "differ" in line] == said
+    assert all(line.endswith(" 0 differ") for line in said)
+
+
+def test_every_script_has_a_page_that_links_it():
+    pages = "".join(page.read_text() for page in ENGINES.glob("*.md"))
+    assert all(f"<{script.name}>" in pages for script in ENGINES.glob("*.py"))

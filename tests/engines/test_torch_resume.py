@@ -1,0 +1,56 @@
+"""Ranks that are killed in the midst of a step or a save, and the run resumed on fewer of them."""
+
+import importlib.util
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.bits import assert_same_bits
+from tests.engines.launch import ROOT, torchrun
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+SCRIPT = ROOT / "docs/engines/torch_fsdp2.py"
+
+
+def uninterrupted(steps):
+    """The same run by the NumPy rule, on whole parameters in one process."""
+    import signopt
+    import signopt.torch
+
+    spec = importlib.util.spec_from_file_location("torch_fsdp2", SCRIPT)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    model = example.make_model()
+    roles = {param: group["role"] for group in signopt.torch.groups(model) for param in group["params"]}
+    momenta = {param: np.zeros(param.shape, np.float32) for param in roles}
+    for step in range(steps):
+        model.zero_grad()
+        example.loss_at(model, step).backward()
+        for param, role in roles.items():
+            arrays = param.detach().numpy(), param.grad.numpy(), momenta[param]
+            new, momenta[param] = signopt.tiger(*arrays, step=step, role=role, **example.HYPER)
+            param.data.copy_(torch.from_numpy(new))
+    return {name: param.detach().numpy() for name, param in model.named_parameters()}
+
+
+def test_four_ranks_then_two_then_one(tmp_path):
+    def run(ranks, *arguments):
+        code, output = torchrun(ranks, SCRIPT, "--folder", tmp_path, *arguments)
+        return code, output, sorted(path.name for path in tmp_path.iterdir())
+
+    code, output, left = run(4, "--crash", "save", "--at", 6)
+    assert code != 0, output
+    assert left == ["step-3", "step-6.partial"], output
+    code, output, left = run(2, "--crash", "step", "--at", 8)
+    assert code != 0, output
+    assert left == ["step-3", "step-6"], output
+    code, output, left = run(1)
+    assert code == 0, output
+    assert "steps 7 to 9 on 1 ranks" in output
+    assert left == ["final.npz", "step-3", "step-6", "step-9"]
+    with np.load(tmp_path / "final.npz") as final, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, expected in uninterrupted(9).items():
+            assert_same_bits(final[name], expected)
