@@ -46,18 +46,7 @@ def twins(s: Session) -> None:
 @muon_check("matrices/names")
 def names(s: Session) -> None:
     """Gradients belong to parameters by name, in whatever order they come; no name has a meaning of its own."""
-    names = (
-        "w10",
-        "w9",
-        "a.bias",
-        "Z.embedding.weight",
-        "lm_head.weight",
-        "norm.scale",
-        "blocks.1.embed",
-        "head",
-        "gate",
-    )
-    shapes: dict[str, Shape] = dict.fromkeys(names, (2, 2))
+    shapes: dict[str, Shape] = dict.fromkeys(NAMES, (2, 2))
     run = s.start(_named(s, shapes), settings(s))
     run.step(_named(s, shapes))
     for _ in range(2):
