@@ -33,6 +33,7 @@ __all__ = [
     "one_of",
     "real",
     "schedule",
+    "seed",
     "shrink",
     "weight_decay",
 ]
@@ -78,6 +79,14 @@ def shrink(value: Any, name: str = "shrink") -> float:
     number = real(value, name)
     if known(number) and not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {number!r}")
+    return number
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """Of what random words are a function, beside step, tensor and element: below 2⁶³, so that files can hold it."""
+    number = _integer(value, name)
+    if number < 0:
+        raise ValueError(f"{name} must be zero or positive, got {number}")
     return number
 
 

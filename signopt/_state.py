@@ -20,6 +20,7 @@ __all__ = [
     "check",
     "check_groups",
     "check_momentum",
+    "checked_rests",
     "copied",
     "name_difference",
     "plain_hyper",
@@ -36,7 +37,7 @@ GROUPS = "groups"
 """The rule of a state that holds those of several optimizers."""
 
 _KEYS = ("version", "rule", "step", "hyper", "roles", "momentum")
-_LATER = {"schedule": None}
+_LATER = {"schedule": None, "seed": 0}
 """Hyperparameters that states of this version may lack, because some rules got them later, and what that means."""
 
 
@@ -151,6 +152,31 @@ def check_momentum(saved: Array, current: Array, name: str) -> None:
     checks.check_partner(current, saved, f"momentum[{name!r}]", "saved state")
     if saved.dtype != current.dtype:
         raise TypeError(f"the saved momentum of {name!r} has dtype {saved.dtype}, this optimizer keeps {current.dtype}")
+
+
+def checked_rests(saved: Mapping[str, Array], current: Mapping[str, Array]) -> dict[str, Array]:
+    """The saved low halves of split parameters; zeros if the state comes from parameters that were not split.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they do not fit, or nothing here is split, so that they would be lost.
+    """
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"state['rests'] must be a mapping, got {type(saved).__name__}")
+    if saved and not current:
+        raise ValueError("the state has low halves of split parameters; make the optimizer with rounding='split'")
+    if saved and saved.keys() != current.keys():
+        raise ValueError(name_difference("state['rests']", saved, current))
+    for name, rest in saved.items():
+        if namespace_of(rest) is not namespace_of(current[name]) or rest.dtype != current[name].dtype:
+            raise TypeError(f"state['rests'][{name!r}] must be int16 of the parameters' library, got {rest.dtype}")
+        if tuple(rest.shape) != tuple(current[name].shape):
+            raise ValueError(
+                f"state['rests'][{name!r}] has shape {tuple(rest.shape)}, the parameter {tuple(current[name].shape)}"
+            )
+    zeros = {name: namespace_of(rest).zeros_like(rest) for name, rest in current.items() if not saved}
+    return {**zeros, **saved}
 
 
 def apart(saved: dict[str, Array], current: Mapping[str, Array]) -> dict[str, Array]:

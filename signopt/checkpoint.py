@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 _HEADER = "signopt"
-_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_FOLDERS = {"momentum": "momentum/", "rests": "rest/"}
+"""The parts of a state that are tensors, and what their names begin with in a file."""
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I16": "int16"}
 
 
 def save(optimizer: Optimizer | Groups, path: str | os.PathLike[str]) -> None:
@@ -68,9 +70,13 @@ def load(optimizer: Optimizer | Groups, path: str | os.PathLike[str]) -> None:
 
 
 def _parted(state: Mapping[str, Any], where: str = "") -> tuple[dict[str, Any], dict[str, Array]]:
-    """A state without its momenta, and the momenta under the names that tensors have in a file."""
+    """A state without its arrays, and these under the names that tensors have in a file."""
     plain = dict(state)
-    tensors = {f"{where}momentum/{name}": momentum for name, momentum in plain.pop("momentum", {}).items()}
+    tensors = {
+        f"{where}{prefix}{name}": array
+        for part, prefix in _FOLDERS.items()
+        for name, array in plain.pop(part, {}).items()
+    }
     for group, part in plain.get("groups", {}).items():
         plain["groups"] = {**plain["groups"]}
         plain["groups"][group], own = _parted(part, f"{where}groups/{group}/")
@@ -85,9 +91,12 @@ def _joined(plain: Any, tensors: dict[str, Any], like: Mapping[str, Array], wher
     if isinstance(groups := plain.get("groups"), dict):
         parts = {group: _joined(part, tensors, like, f"{where}groups/{group}/") for group, part in groups.items()}
         return {**plain, "groups": parts}
-    prefix, first = f"{where}momentum/", next(iter(like.values()))
-    own = {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
-    return {**plain, "momentum": {name: _to_array(tensor, like.get(name, first)) for name, tensor in own.items()}}
+    first, arrays = next(iter(like.values())), {}
+    for part, folder in _FOLDERS.items():
+        prefix = f"{where}{folder}"
+        own = {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
+        arrays[part] = {name: _to_array(tensor, like.get(name, first), part) for name, tensor in own.items()}
+    return {**plain, **arrays}
 
 
 def _state(data: bytes, safetensors: Any, like: Mapping[str, Array]) -> Any:
@@ -116,9 +125,9 @@ def _header(data: bytes) -> dict[str, Any]:
     return state
 
 
-def _to_array(tensor: Mapping[str, Any], like: Array) -> Array:
+def _to_array(tensor: Mapping[str, Any], like: Array, part: str) -> Array:
     """A tensor of a file as an array of the library of ``like``, on its device."""
-    if tensor["dtype"] not in _DTYPES:
+    if tensor["dtype"] not in _DTYPES or (tensor["dtype"] == "I16") != (part == "rests"):
         raise ValueError(f"it holds a momentum of type {tensor['dtype']}; momenta are {', '.join(_DTYPES)}")
     if tensor["dtype"] == "BF16":
         import ml_dtypes  # noqa: F401 - gives NumPy the name bfloat16

@@ -96,7 +96,7 @@ def test_defaults_are_the_sources(rule):
     extras = {"step": 0, "role": "matrix", "facts": None} if rule == "tiger" else {}
     roles = {"roles": None} if rule == "tiger" else {}
     assert keyword_only(getattr(signopt, rule)) == DEFAULTS[rule] | extras
-    optimizer = {"backend": "auto", "momentum_dtype": None, "schedule": None}
+    optimizer = {"rounding": "nearest", "seed": 0, "backend": "auto", "momentum_dtype": None, "schedule": None}
     assert keyword_only(getattr(signopt, rule.title()).__init__) == DEFAULTS[rule] | roles | optimizer
 
 

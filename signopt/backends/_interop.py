@@ -14,6 +14,7 @@ import numpy as np
 from signopt._identity import SameArrays
 from signopt._namespace import Array
 from signopt.backends._base import Backend
+from signopt.backends._storage import NEAREST, Storage
 from signopt.rules.coefficients import Coefficients
 
 __all__ = [
@@ -156,13 +157,17 @@ def sharing_memory(
         name: ClassVar[str] = backend.name
 
         def __init__(
-            self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None
+            self,
+            params: Sequence[Array],
+            momenta: Sequence[Array],
+            roles: Sequence[str] | None = None,
+            storage: Storage = NEAREST,
         ) -> None:
             from torch.autograd.graph import increment_version
 
             self._written = [*params, *momenta]
             self._increment_version = increment_version
-            self._inner = backend([*map(view, params)], [*map(view, momenta)], roles)
+            self._inner = backend([*map(view, params)], [*map(view, momenta)], roles, storage.seen(view))
             self._seen = SameArrays()
             self._views: list[Array] = []
 

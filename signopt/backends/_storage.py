@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ class Storage:
     def rest(self, index: int) -> Any:
         """The low halves of the parameter at place ``index``, or None."""
         return self.rests[index] if self.rests else None
+
+    def seen(self, view: Callable[[Array], Array]) -> Storage:
+        """The same for parameters of another library over the same memory."""
+        return Storage(self.rounding, self.numbers, [None if rest is None else view(rest) for rest in self.rests])
 
     def some(self, indices: Sequence[int]) -> Storage:
         """The same for some of the parameters."""

@@ -24,6 +24,7 @@ from signopt.backends._cuda_tables import (
     reduction_table,
     tiger_table,
 )
+from signopt.backends._storage import NEAREST, Storage
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.muon import MuonCoefficients
@@ -57,7 +58,14 @@ class CupyBackend(Backend):
 
     name: ClassVar[str] = "cupy"
 
-    def __init__(self, params: Sequence[Array], momenta: Sequence[Array], roles: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
+        self._storage = storage
         self._params = list(params)
         self._momenta = list(momenta)
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]

@@ -64,7 +64,7 @@ class NumbaBackend(Backend):
         families, self._rest_indices = _families(params, momenta, traits, storage)
         self._tables = [TensorTable(indices, params, momenta, storage) for indices in families]
         self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
-        self._muon = NumpyBackend(params, momenta)
+        self._muon = NumpyBackend(params, momenta, None, storage)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
             [momenta[i] for i in self._rest_indices],

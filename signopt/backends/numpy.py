@@ -22,6 +22,7 @@ from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, G
 from signopt.backends._numpy_tiger import Chunks, Look, update_batch
 from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._threads import default_threads, for_each
+from signopt.backends.portable import PortableBackend
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.muon import MuonCoefficients
@@ -71,7 +72,7 @@ class NumpyBackend(Backend):
         storage: Storage = NEAREST,
     ) -> None:
         self.threads = default_threads()
-        self._params, self._momenta = params, momenta
+        self._params, self._momenta, self._storage = params, momenta, storage
         self._matrices: Matrices | None = None
         tensors = [
             Tensor(index, param, momentum, traits_of(role), storage)
@@ -95,6 +96,8 @@ class NumpyBackend(Backend):
         return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
 
     def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
+        if self._storage.rounding != "nearest":
+            return PortableBackend(self._params, self._momenta, None, self._storage).prepare(grads, coefficients)
         if self._matrices is None or self._matrices.batch_axis != coefficients.batch_axis:
             self._matrices = Matrices(self._params, self._momenta, coefficients.batch_axis)
         return self._matrices.prepare(grads, coefficients, self.threads)

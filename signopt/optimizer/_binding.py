@@ -11,6 +11,7 @@ from signopt._facts import Facts, facts_of
 from signopt._identity import SameArrays
 from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
+from signopt.backends._storage import Storage
 from signopt.backends.portable import PortableBackend
 from signopt.optimizer._params import Arrays, in_order
 from signopt.rules.coefficients import Coefficients
@@ -31,6 +32,8 @@ class Binding:
         Tiger's, or empty.
     wanted : str
         The backend asked for.
+    storage : Storage
+        How parameters are stored.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Binding:
         momenta: Mapping[str, Array],
         roles: Sequence[str],
         wanted: str,
+        storage: Storage,
     ) -> None:
         self._rule, self._params, self._momenta = rule, params, momenta
-        self._roles, self._wanted = roles, wanted
+        self._roles, self._wanted, self._storage = roles, wanted, storage
         self._all, self._frozen = [*params], frozenset[str]()
         self._part: tuple[frozenset[str], Binding] | None = None
         self._seen = SameArrays()
@@ -69,7 +73,8 @@ class Binding:
             for arrays in (self._params, self._momenta)
         )
         roles = [role for name, role in zip(self._params, self._roles, strict=False) if name not in frozen]
-        part = Binding(self._rule, params, momenta, roles, self._wanted)
+        kept = [index for index, name in enumerate(self._params) if name not in frozen]
+        part = Binding(self._rule, params, momenta, roles, self._wanted, self._storage.some(kept))
         part._frozen, part._all = frozen, [*self._params]
         return part
 
@@ -86,6 +91,11 @@ class Binding:
         """All of a step but the writing, with one gradient for each parameter; the function that is returned writes."""
         if not given:
             return lambda: None
+        if self._storage.rounding == "stochastic":
+            raise ValueError(
+                "rounding='stochastic' does not know where a shard lies in its tensor; use the pure rule and "
+                "signopt.rounding.stochastic_bfloat16 with its offset, or rounding='split'"
+            )
         if not self._facts.hold(self._written):
             self._bind_anew()
         if self._seen.are(given):
@@ -107,13 +117,13 @@ class Binding:
             return lambda: None
         if not self._facts.hold(self._written):
             self._bind_anew()
-        backend = PortableBackend([*self._params.values()], [*self._momenta.values()], self._roles)
+        backend = PortableBackend([*self._params.values()], [*self._momenta.values()], self._roles, self._storage)
         known = [(facts[name],) if name in facts else () for name in self._params]
         return backend.prepare(self._checked(given), coefficients, facts=known)
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]
-        backend = select(self._wanted, params)(params, momenta, self._roles)
+        backend = select(self._wanted, params)(params, momenta, self._roles, self._storage)
         self._written = params + momenta
         self.backend: Backend = backend
         self._facts: Facts = facts_of(self._written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -13,12 +14,20 @@ from signopt import _state as state_format
 from signopt._namespace import Array
 from signopt._signals import DeferredSignals
 from signopt.backends import Backend
+from signopt.backends._stored import Stored
 from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
 from signopt.optimizer._params import Arrays, Params, named, zeros_for
+from signopt.optimizer._rounding import (
+    checked_rounding,
+    frozen_elements,
+    rests_for,
+    storage_of,
+    warn_about_frozen,
+)
 from signopt.optimizer._turns import Turn, one_at_a_time
 from signopt.roles import assign_roles
-from signopt.rules.coefficients import Coefficients
+from signopt.rules.coefficients import Coefficients, Draw
 from signopt.schedules import factor_at
 
 __all__ = ["Optimizer"]
@@ -36,6 +45,7 @@ class Optimizer(ABC):
     lr = Hyperparameter(hyperparameters.learning_rate, "Learning rate, finite, zero or positive.")
     weight_decay = Hyperparameter(hyperparameters.weight_decay, "Decoupled decay, finite, zero or positive.")
     schedule = Hyperparameter(hyperparameters.schedule, "None, {step: factor}, or a function of the step.")
+    seed = Hyperparameter(hyperparameters.seed, "Of stochastic rounding; a model has one, and resumes with it.")
 
     def __init__(
         self,
@@ -44,15 +54,21 @@ class Optimizer(ABC):
         *,
         backend: str,
         momentum_dtype: Any,
+        rounding: str,
+        seed: int,
         roles: Mapping[str, str] | Sequence[str] | None = None,
     ) -> None:
-        self._hyper = self._checked_hyper(hyper)
+        self._hyper = self._checked_hyper({**hyper, "seed": seed})
         self._params = named(params)
         check_params(self._params, self.rule)
+        self._rounding = checked_rounding(rounding, self._params)
+        self._rests = rests_for(rounding, self._params)
         self._roles = assign_roles(roles, list(self._params)) if self.has_roles else {}
         self._momentum = {name: zeros_for(param, momentum_dtype, name) for name, param in self._params.items()}
         self._steps = 0
         self._bind(backend)
+        if rounding == "nearest":
+            warn_about_frozen(self._params, self._roles, self._unscheduled(), self.lr)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name.startswith("_") or hasattr(type(self), name)):
@@ -74,6 +90,49 @@ class Optimizer(ABC):
     def momentum(self) -> Mapping[str, Array]:
         """The live momentum of each parameter, by name."""
         return MappingProxyType(self._momentum)
+
+    @property
+    def rounding(self) -> str:
+        """How new values of 16-bit parameters are rounded: "nearest", "stochastic" or "split"."""
+        return self._rounding
+
+    @property
+    def rests(self) -> Mapping[str, Array]:
+        """The live low halves of split parameters, by name: ``signopt.rounding.join(param, rest)`` is the master."""
+        return MappingProxyType(self._rests)
+
+    def frozen(self, name: str | None = None) -> float:
+        """The share of elements, of all parameters or of one, that the next step that moves parameters cannot move.
+
+        Whatever the gradient, they keep their value: the step is smaller than half the spacing of their dtype at that
+        value (``rounding="nearest"``), or than that of the compute dtype (in the other modes), or it is 0.
+        """
+        if name is not None and name not in self._params:
+            raise KeyError(f"there is no parameter {name!r}")
+        storage = storage_of(self._rounding, self._params, self._rests)
+        coefficients = self._moving(self._coefficients(), self._rate())
+        frozen = elements = 0
+        for index, (other, param) in enumerate(self._params.items()):
+            if name in (None, other) and (size := math.prod(param.shape)):
+                elements += size
+                frozen += frozen_elements(Stored(param, index, storage), coefficients, self._roles.get(other))
+        return frozen / elements if elements else 0.0
+
+    def _unscheduled(self) -> Coefficients:
+        """The numbers of a step that moves parameters by ``lr``, whatever a schedule makes of it."""
+        hyper = self._hyper
+        self._hyper = {**hyper, "schedule": None}
+        try:
+            return self._moving(self._coefficients(), self.lr)
+        finally:
+            self._hyper = hyper
+
+    @staticmethod
+    def _moving(coefficients: Any, rate: float) -> Coefficients:
+        """``coefficients`` with another learning rate, in a step that moves parameters."""
+        moving = {"moves": True} if hasattr(coefficients, "moves") else {}
+        moved: Coefficients = replace(coefficients, lr=rate, **moving)
+        return moved
 
     @property
     def backend(self) -> str:
@@ -114,7 +173,13 @@ class Optimizer(ABC):
     def _prepare_step(self, grads: Arrays, frozen: Collection[str] = ()) -> Callable[[], None]:
         """All of :meth:`step` that can fail. What is returned writes, and cannot."""
         binding = self._binding.without(frozen) if frozen else self._binding
-        return self._counted(binding.prepare(binding.ordered(grads), self._coefficients()))
+        return self._counted(binding.prepare(binding.ordered(grads), self._drawn(self._coefficients())))
+
+    def _drawn(self, coefficients: Coefficients) -> Coefficients:
+        """``coefficients`` with the key of this step's random words, if there are any."""
+        if self._rounding != "stochastic":
+            return coefficients
+        return replace(coefficients, draw=Draw(self.seed, self._steps))
 
     def _counted(self, update: Callable[[], None]) -> Callable[[], None]:
         """``update``, and then the step counted."""
@@ -139,6 +204,7 @@ class Optimizer(ABC):
                 "hyper": state_format.plain_hyper(self._hyper),
                 "roles": dict(self._roles),
                 "momentum": {name: state_format.copied(momentum) for name, momentum in self._momentum.items()},
+                **({"rests": {n: state_format.copied(rest) for n, rest in self._rests.items()}} if self._rests else {}),
             }
 
     @one_at_a_time
@@ -162,12 +228,14 @@ class Optimizer(ABC):
             state_format.check_momentum(state["momentum"][name], momentum, name)
         hyper = self._checked_hyper(state_format.revived_hyper(state["hyper"], self._hyper))
         steps = hyperparameters.micro_step(state["step"], "state['step']")
-        saved = state_format.apart({name: state["momentum"][name] for name in self._momentum}, self._momentum)
+        rests = state_format.checked_rests(state.get("rests", {}), self._rests)
+        live = _labelled(self._momentum, self._rests)
+        saved = state_format.apart(_labelled({name: state["momentum"][name] for name in self._momentum}, rests), live)
 
         def write() -> None:
             self._hyper, self._steps = hyper, steps
-            for name, momentum in self._momentum.items():
-                momentum[...] = saved[name]
+            for name, array in live.items():
+                array[...] = saved[name]
 
         return write
 
@@ -186,7 +254,8 @@ class Optimizer(ABC):
     def _bind(self, backend: str) -> None:
         self._wanted_backend = backend
         self._turn = Turn()
-        self._binding = Binding(self.rule, self._params, self._momentum, list(self._roles.values()), backend)
+        storage = storage_of(self._rounding, self._params, self._rests)
+        self._binding = Binding(self.rule, self._params, self._momentum, list(self._roles.values()), backend, storage)
 
     @property
     def _backend(self) -> Backend:
@@ -198,6 +267,8 @@ class Optimizer(ABC):
             return {
                 "params": dict(self._params),
                 "momentum": dict(self._momentum),
+                "rests": dict(self._rests),
+                "rounding": self._rounding,
                 "hyper": {name: _plain(value) for name, value in self._hyper.items()},
                 "roles": dict(self._roles),
                 "steps": self._steps,
@@ -208,7 +279,12 @@ class Optimizer(ABC):
         self._hyper = self._checked_hyper(state["hyper"])
         self._params, self._momentum = state["params"], state["momentum"]
         self._roles, self._steps = state["roles"], state["steps"]
+        self._rounding, self._rests = state["rounding"], state["rests"]
         self._bind(state["backend"])
+
+
+def _labelled(momenta: Mapping[str, Array], rests: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"momentum of {n}": m for n, m in momenta.items()} | {f"rest of {n}": rest for n, rest in rests.items()}
 
 
 def _count(number: int, noun: str) -> str:

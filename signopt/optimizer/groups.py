@@ -254,3 +254,9 @@ def _check_groups(optimizers: Mapping[str, Any]) -> None:
                     "different names, as a mapping or as pairs"
                 )
             homes[name] = group
+    seeds = [optimizer.seed for optimizer in optimizers.values() if optimizer.rounding == "stochastic"]
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(
+            "two groups round stochastically with one seed, so that their parameters would share random words; give "
+            "each group a seed of its own"
+        )

@@ -35,6 +35,20 @@ class Lion(Optimizer):
         Which implementation applies the rule; all give the same bits. "portable" is the rule itself.
     momentum_dtype : str or dtype, optional
         Storage dtype of the momentum; that of each parameter by default. Not wider than the compute dtype.
+    rounding : {"nearest", "stochastic", "split"}
+        How new values of 16-bit parameters are rounded: to nearest even; up or down at random, so that their mean is
+        right (:func:`signopt.rounding.stochastic_bfloat16`); or not at all, the lower half of a float32 master being
+        kept in :attr:`rests` (:func:`signopt.rounding.split`, bfloat16 only). Momenta are rounded to nearest.
+    seed : int, default 0
+        Of stochastic rounding. The random word of an element is a function of seed, step count, the parameter's place
+        among the sorted names, and the element's place in it. Optimizers that train parts of one model need seeds of
+        their own.
+
+    Warns
+    -----
+    UserWarning
+        Once, at construction, if rounding to nearest would undo the steps of half of the 16-bit elements or of all of a
+        parameter's.
 
     Examples
     --------
@@ -60,9 +74,11 @@ class Lion(Optimizer):
         schedule: Schedule = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         hyper = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "schedule": schedule}
-        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
+        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, rounding=rounding, seed=seed)
 
     def _coefficients(self) -> Coefficients:
         return LionCoefficients.of(lr=self._rate(), betas=self.betas, weight_decay=self.weight_decay)

@@ -80,6 +80,8 @@ class Muon(Optimizer):
         batch_axis: int | None = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         hyper = {
             "lr": lr,
@@ -94,7 +96,7 @@ class Muon(Optimizer):
             "schedule": schedule,
         }
         self._batch_axis = hyperparameters.axis(batch_axis, "batch_axis")
-        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
+        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, rounding=rounding, seed=seed)
         self._check_matrices()
 
     @property
@@ -126,5 +128,5 @@ class Muon(Optimizer):
         super().__setstate__(state)
 
     def _coefficients(self) -> Coefficients:
-        rest = {name: value for name, value in self._hyper.items() if name not in ("lr", "schedule")}
+        rest = {name: value for name, value in self._hyper.items() if name not in ("lr", "schedule", "seed")}
         return MuonCoefficients.of(lr=self._rate(), batch_axis=self._batch_axis, **rest)

@@ -43,9 +43,11 @@ class Signum(Optimizer):
         schedule: Schedule = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay, "schedule": schedule}
-        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype)
+        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, rounding=rounding, seed=seed)
 
     def _coefficients(self) -> Coefficients:
         return SignumCoefficients.of(lr=self._rate(), beta=self.beta, weight_decay=self.weight_decay)

@@ -75,6 +75,8 @@ class Tiger(Optimizer):
         roles: Mapping[str, str] | Sequence[str] | None = None,
         backend: str = "auto",
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         hyper = {
             "lr": lr,
@@ -84,7 +86,9 @@ class Tiger(Optimizer):
             "shrink": shrink,
             "schedule": schedule,
         }
-        super().__init__(params, hyper, backend=backend, momentum_dtype=momentum_dtype, roles=roles)
+        super().__init__(
+            params, hyper, backend=backend, momentum_dtype=momentum_dtype, rounding=rounding, seed=seed, roles=roles
+        )
         warn_about_zeros(self._params, self._roles)
 
     @one_at_a_time
@@ -126,4 +130,5 @@ class Tiger(Optimizer):
         return MappingProxyType(self._roles)
 
     def _coefficients(self) -> Coefficients:
-        return TigerCoefficients.of(step=self._steps, **self._hyper)
+        hyper = {name: value for name, value in self._hyper.items() if name != "seed"}
+        return TigerCoefficients.of(step=self._steps, **hyper)

@@ -22,9 +22,9 @@ def test_a_name_that_does_not_exist_is_an_error_with_the_nearest(wrong, meant, e
 @pytest.mark.parametrize(
     ("rule", "wrong", "says"),
     [
-        ("Lion", "beta", "; did you mean 'betas'? It has lr, betas, weight_decay, schedule"),
-        ("Signum", "betas", "; did you mean 'beta'? It has lr, beta, weight_decay, schedule"),
-        ("Signum", "momentun", ". It has lr, beta, weight_decay, schedule"),
+        ("Lion", "beta", "; did you mean 'betas'? It has lr, betas, weight_decay, schedule, seed"),
+        ("Signum", "betas", "; did you mean 'beta'? It has lr, beta, weight_decay, schedule, seed"),
+        ("Signum", "momentun", ". It has lr, beta, weight_decay, schedule, seed"),
     ],
 )
 def test_each_rule_has_its_own_names(rule, wrong, says):
@@ -52,8 +52,8 @@ def test_an_optimizer_prints_what_it_is():
     params = {"w": np.ones((1000, 3)), "b": np.ones(())}
     opt = signopt.Lion(params, lr=0.25, schedule=Cosine(9), backend="numpy")
     assert repr(opt) == (
-        "Lion(lr=0.25, betas=(0.9, 0.99), weight_decay=0.0, schedule=Cosine(total_steps=9, warmup_steps=0, final=0.0)) "
-        "of 2 tensors, 3,001 parameters, backend 'numpy'"
+        "Lion(lr=0.25, betas=(0.9, 0.99), weight_decay=0.0, schedule=Cosine(total_steps=9, warmup_steps=0, final=0.0), "
+        "seed=0) of 2 tensors, 3,001 parameters, backend 'numpy'"
     )
     alone = repr(signopt.Tiger([np.ones(1)], schedule={4: 1.0}, backend="portable"))
     assert alone.startswith("Tiger(lr=0.001, beta=0.965, ")

@@ -11,6 +11,7 @@ from signopt.conformance.checks import (
     momentum,
     muon,
     nonfinite,
+    rounding,
     sizes,
     spectral,
     state,
@@ -28,15 +29,15 @@ from signopt.conformance.checks.tiger import everything, nan, rms, roles, schedu
 __all__ = [
     "ORDER", "PROFILES", "REGISTRY", "Check",
     "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "muon",
-    "nan", "nonfinite", "rms", "roles", "schedule", "sizes", "spectral", "state", "step", "storage", "strict",
-    "subnormal", "tensors", "tiger_changes", "window", "zero",
+    "nan", "nonfinite", "rms", "roles", "rounding", "schedule", "sizes", "spectral", "state", "step", "storage",
+    "strict", "subnormal", "tensors", "tiger_changes", "window", "zero",
 ]  # fmt: skip
 
 ORDER = (
     "step", "zero", "betas", "momentum", "decay", "roles", "rms", "window", "nan", "shrink", "schedule", "magnitude",
     "subnormal", "nonfinite", "storage", "sizes", "tensors", "inputs", "state", "changes", "meta", "tiger", "identity",
     "polynomial", "iteration", "trajectory", "orthogonalizer", "turning", "crossed", "matrices", "handed", "carried",
-    "changed", "spreading", "spectral", "defaults", "strict",
+    "changed", "spreading", "spectral", "defaults", "strict", "rounding",
 )  # fmt: skip
 """The groups from simple to composed: within a profile, checks run and are reported in this order.
 

@@ -39,6 +39,7 @@ from signopt.conformance.oracle.rules.lion import LION
 from signopt.conformance.oracle.rules.muon import MUON
 from signopt.conformance.oracle.rules.signum import SIGNUM
 from signopt.conformance.oracle.rules.spectral_decay import SPECTRAL_DECAY
+from signopt.conformance.oracle.rules.stochastic_rounding import STOCHASTIC_ROUNDING
 from signopt.conformance.oracle.rules.tiger import TIGER
 
 __all__ = [
@@ -55,7 +56,9 @@ __all__ = [
     "SignRule",
 ]
 
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in (LION, SIGNUM, TIGER, MUON, SPECTRAL_DECAY)}
+RULES: Mapping[str, Rule] = {
+    rule.name: rule for rule in (LION, SIGNUM, TIGER, MUON, SPECTRAL_DECAY, STOCHASTIC_ROUNDING)
+}
 
 OPTIMIZERS: tuple[str, ...] = tuple(name for name, rule in RULES.items() if isinstance(rule, Optimizer))
 """The rules that step parameters."""

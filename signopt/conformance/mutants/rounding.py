@@ -1,0 +1,261 @@
+"""Stochastic roundings with one known bug each, those of published libraries among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.numpy_ports.rounding import RoundingPort
+
+__all__ = ["RIGHT_ROUNDING", "ROUNDING", "RoundingVariant"]
+
+Array = Any
+ALL = np.uint32(0xFFFF0000)
+
+
+@dataclass(frozen=True)
+class RoundingVariant:
+    """A port of stochastic rounding that differs from the plain one in a few pieces."""
+
+    id: str
+    summary: str
+    pieces: Mapping[str, Any] = field(repr=False)
+    source: str = ""
+
+    def __call__(self, seed: int = 1) -> RoundingPort:
+        """A fresh port."""
+        made: type[RoundingPort] = type(
+            self.id, (RoundingPort,), {"label": f"stochastic-rounding {self.id}", "seed": seed, **self.pieces}
+        )
+        return made()
+
+
+def _torchao(self: RoundingPort, bits: Array, words: Array) -> Array:
+    cut = bits & ALL
+    return np.where(words < (bits & 0xFFFF), cut + np.uint32(0x10000), cut) >> 16
+
+
+def _added(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return ((bits + words.astype(np.uint32)) & ALL) >> 16
+
+
+def _llmc(self: RoundingPort, bits: Array, words: Array) -> Array:
+    up = (bits & 0xFFFF) > words
+    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
+    return np.where(up, np.where(is_nan, bits >> 16 | 0x7FFF, (bits >> 16) + 1), bits >> 16)
+
+
+def _dithered(self: RoundingPort, size: int) -> Array:
+    return self.rng.integers(0, 1 << 16, (2, size)).sum(0) - (1 << 15)
+
+
+def _dither_rounded(self: RoundingPort, magnitude: Array, words: Array) -> Array:
+    return (magnitude.astype(np.int64) + words).clip(0) >> 16
+
+
+def _poisson(self: RoundingPort, size: int) -> Array:
+    return (self.rng.poisson(10, size).astype(np.uint32) << 12) & 0xFFFF
+
+
+def _at_most(self: RoundingPort, magnitude: Array, words: Array) -> Array:
+    return (magnitude >> 16) + (words <= (magnitude & 0xFFFF))
+
+
+def _constant_seed(self: RoundingPort, size: int) -> Array:
+    return np.random.default_rng(42).integers(0, 1 << 16, size, dtype=np.uint32)
+
+
+def _counter_seed(self: RoundingPort, size: int) -> Array:
+    return np.random.default_rng(self.calls % 2).integers(0, 1 << 16, size, dtype=np.uint32)
+
+
+def _one_word(self: RoundingPort, size: int) -> Array:
+    return np.full(size, self.rng.integers(0, 1 << 16), np.uint32)
+
+
+def _words(draw: Callable[[Any, int], Array]) -> dict[str, Any]:
+    return {"words": lambda self, size: draw(self.rng, size)}
+
+
+def _repeated(period: int) -> dict[str, Any]:
+    return _words(lambda rng, n: np.resize(rng.integers(0, 1 << 16, min(n, period), dtype=np.uint32), n))
+
+
+def _antithetic(self: RoundingPort, size: int) -> Array:
+    half = self.rng.integers(0, 1 << 16, -(-size // 2), dtype=np.uint32)
+    return np.stack([half, 0xFFFF - half], axis=1).reshape(-1)[:size]
+
+
+def _stale(self: RoundingPort, size: int) -> Array:
+    """Every other call has the words of the one before."""
+    if self.calls % 2 == 0 or self.kept.size < size:  # type: ignore[attr-defined]
+        self.kept = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)  # type: ignore[attr-defined]
+    return self.kept[:size]  # type: ignore[attr-defined]
+
+
+def _shifted(self: RoundingPort, size: int) -> Array:
+    """One stream, of which each call begins a place further."""
+    return np.random.default_rng(3).integers(0, 1 << 16, size + self.calls, dtype=np.uint32)[self.calls :]
+
+
+def _of_value(self: RoundingPort, bits: Array, words: Array) -> Array:
+    hashed = (bits * np.uint32(0x9E3779B9)) >> np.uint32(16)
+    return RoundingPort.rounded(self, bits, hashed)
+
+
+def _tail(width: int) -> dict[str, Any]:
+    def rounded(self: RoundingPort, bits: Array, words: Array) -> Array:
+        words = words.copy()
+        words[bits.size // width * width :] = 0x7FFF + (bits[bits.size // width * width :] >> 16 & 1)
+        return RoundingPort.rounded(self, bits, words)
+
+    return {"rounded": rounded}
+
+
+def _up(self: RoundingPort, bits: Array, words: Array) -> Array:
+    """Towards +∞ with the probability that is meant for away from zero."""
+    low = bits & 0xFFFF
+    turned = (bits >> 16) + ((low > 0) & (words >= low))
+    is_negative = (bits > 0x80000000) & (bits <= 0xFF800000)
+    return np.where(is_negative, turned, RoundingPort.rounded(self, bits, words))
+
+
+def _flush(self: RoundingPort, bits: Array, words: Array) -> Array:
+    result = RoundingPort.rounded(self, bits, words)
+    return np.where((bits & 0x7F800000) == 0, result & 0x8000, result)
+
+
+def _positive_zero(self: RoundingPort, bits: Array, words: Array) -> Array:
+    result = RoundingPort.rounded(self, bits, words)
+    return np.where(result == 0x8000, 0, result)
+
+
+def _inf_to_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
+    result = RoundingPort.rounded(self, bits, words)
+    return np.where((result & 0x7FFF) == 0x7F80, result | 0x40, result)
+
+
+def _nan_zero(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, 0, RoundingPort.rounded(self, bits, words))
+
+
+def _signless_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return np.where(bits > 0xFF800000, _added(self, bits, words), RoundingPort.rounded(self, bits, words))
+
+
+def _nan_of_numpy(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return np.where(bits == 0x7FC00000, 0x7FC0, _added(self, bits, words))
+
+
+def _cut_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return np.where((bits & 0x7F800000) == 0x7F800000, bits >> 16, RoundingPort.rounded(self, bits, words))
+
+
+def _two_ulps(self: RoundingPort, magnitude: Array, words: Array) -> Array:
+    return (magnitude >> 16) + 2 * (words < (magnitude & 0xFFFF) // 2)
+
+
+def _magnitudes(change: Callable[[Array, Array], Array]) -> dict[str, Any]:
+    return {"carried": lambda self, magnitude, words: change(magnitude, words)}
+
+
+def _drawn(low: int, high: int, shift: int = 0) -> dict[str, Any]:
+    """Words from ``low`` to below ``high``, shifted to the left."""
+    return _words(lambda rng, n: rng.integers(low, high, n, dtype=np.uint32) << np.uint32(shift))
+
+
+def _no_carry(magnitude: Array, words: Array) -> Array:
+    sum_ = magnitude + words
+    return np.where(sum_ >> 23 != magnitude >> 23, magnitude >> 16, sum_ >> 16)
+
+
+def _saturated(magnitude: Array, words: Array) -> Array:
+    return np.where(magnitude < 0x7F800000, np.minimum((magnitude + words) >> 16, 0x7F7F), magnitude >> 16)
+
+
+def _in_pairs(rng: Any, size: int) -> Array:
+    return np.repeat(rng.integers(0, 1 << 16, -(-size // 2), dtype=np.uint32), 2)[:size]
+
+
+def _mersenne(self: RoundingPort, size: int) -> Array:
+    return np.random.RandomState(self.seed + 7919 * self.calls).randint(0, 1 << 16, size).astype(np.uint32)
+
+
+TORCHAO = "https://github.com/pytorch/ao/blob/main/torchao/optim/quant_utils.py"
+PYTORCH = "https://github.com/pytorch/pytorch/issues/120376"
+HEAVYBALL = "https://github.com/HomebrewML/HeavyBall/blob/main/heavyball/utils.py"
+LLMC = "https://github.com/karpathy/llm.c/blob/master/llmc/cuda_utils.cuh"
+DEEPSPEED = "https://github.com/deepspeedai/DeepSpeed/blob/master/csrc/fp_quantizer/fp_quantize_impl.cu"
+
+_TABLE: tuple[tuple[Any, ...], ...] = (
+    ("torchao", "no test for NaN: 7fffffff, which CUDA makes, becomes −0", {"rounded": _torchao}, TORCHAO),
+    ("added", "(bits + word) & ffff0000: the carry of a NaN goes through the sign", {"rounded": _added}, PYTORCH),
+    ("llm.c", "a NaN with a small payload becomes Inf", {"rounded": _llmc}, LLMC),
+    (
+        "dither-two",
+        "two words added: what bfloat16 has moves",
+        {"words": _dithered, "carried": _dither_rounded},
+        HEAVYBALL,
+    ),
+    ("poisson", "words of a Poisson distribution", {"words": _poisson}, DEEPSPEED),
+    ("nearest", "rounding to nearest even", _magnitudes(lambda m, w: (m + 0x7FFF + (m >> 16 & 1)) >> 16)),
+    ("truncated", "towards zero", _magnitudes(lambda m, w: m >> 16)),
+    ("away", "away from zero", _magnitudes(lambda m, w: (m + 0xFFFF) >> 16)),
+    ("at-most", "word ≤ rest for word < rest", {"carried": _at_most}),
+    ("words-65535", "words below 65 535", _drawn(0, 65535)),
+    ("words-from-1", "words from 1", _drawn(1, 65536)),
+    ("words-8", "words of 8 bits in the upper half", _drawn(0, 256, 8)),
+    ("words-8-low", "words of 8 bits in the lower half", _drawn(0, 256)),
+    ("words-15", "words of 15 bits", _drawn(0, 1 << 15)),
+    ("words-12", "words of 12 bits in the upper half", _drawn(0, 4096, 4)),
+    ("triangular", "the mean of two words", _words(lambda rng, n: rng.integers(0, 1 << 16, (2, n)).sum(0) // 2)),
+    ("normal", "normal noise", _words(lambda rng, n: rng.normal(32768, 16384, n).clip(0, 65535).astype(np.uint32))),
+    ("fair-coin", "up or down by a coin", _magnitudes(lambda m, w: (m >> 16) + ((m & 0xFFFF > 0) & (w >> 15)))),
+    ("constant-seed", "the same words at every call", {"words": _constant_seed}),
+    ("two-seeds", "the words of the call before last", {"words": _counter_seed}),
+    ("stale", "the words of one tensor again for the next", {"words": _stale}),
+    ("shifted", "one stream, a place further at every call", {"words": _shifted}),
+    ("one-word", "one word for a whole tensor", {"words": _one_word}),
+    ("repeated-8", "eight words over and over", _repeated(8)),
+    ("repeated-256", "256 words over and over: one for each thread of a block", _repeated(256)),
+    ("repeated-65536", "65 536 words over and over", _repeated(65536)),
+    ("pairs", "each word for two elements", _words(_in_pairs)),
+    ("antithetic", "each second word the complement of the first", {"words": _antithetic}),
+    ("of-value", "words made from the value", {"rounded": _of_value}),
+    ("tail-8", "what is left of a multiple of 8 rounded to nearest", _tail(8)),
+    ("tail-4", "what is left of a multiple of 4 rounded to nearest", _tail(4)),
+    ("tail-256", "what is left of a multiple of 256 rounded to nearest", _tail(256)),
+    ("up", "the probabilities of negative numbers turned round", {"rounded": _up}),
+    ("flushed", "subnormals become 0, and nothing says so", {"rounded": _flush}),
+    ("positive-zero", "−0 becomes 0", {"rounded": _positive_zero}),
+    ("inf-nan", "Inf becomes NaN", {"rounded": _inf_to_nan}),
+    ("nan-zero", "NaN becomes 0", {"rounded": _nan_zero}),
+    ("negative-nan", "only positive NaN is looked for", {"rounded": _signless_nan}),
+    ("numpys-nan", "only the NaN 7fc00000 is looked for", {"rounded": _nan_of_numpy}),
+    ("nan-cut", "NaN is cut: with a small payload it becomes Inf", {"rounded": _cut_nan}),
+    ("two-units", "two units with half the probability", {"carried": _two_ulps}),
+    ("no-carry", "a carry into the exponent is dropped", _magnitudes(_no_carry)),
+)
+
+ROUNDING: tuple[RoundingVariant, ...] = tuple(RoundingVariant(*row) for row in _TABLE)
+"""Every one of them is wrong."""
+
+
+def _kept_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
+    quiet = bits >> 16 | 0x40
+    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet, RoundingPort.rounded(self, bits, words))
+
+
+RIGHT_ROUNDING: tuple[RoundingVariant, ...] = (
+    RoundingVariant("plain", "by carry", {}),
+    RoundingVariant("compared", "by comparison", _magnitudes(lambda m, w: (m >> 16) + (w < (m & 0xFFFF)))),
+    RoundingVariant("complement", "by complement", _magnitudes(lambda m, w: (m >> 16) + (0xFFFF - w < (m & 0xFFFF)))),
+    RoundingVariant("payload-kept", "NaN with its payload, made quiet", {"rounded": _kept_nan}),
+    RoundingVariant("saturated", "never Inf", _magnitudes(_saturated)),
+    RoundingVariant("flush", "declared", {"rounded": _flush, "declared": {"subnormals": "flush"}}),
+    RoundingVariant("mersenne", "another generator, seeded anew at every call", {"words": _mersenne}),
+)
+"""Right in unusual ways."""

@@ -1,0 +1,64 @@
+"""Exact binomial tails, and the smallest interval outside of which a right port almost never falls."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+__all__ = ["ALARM", "TESTS", "bounds", "tail"]
+
+ALARM = 1e-12
+"""The probability that a right port is accused by any of the chance demands of one run, all together, at most."""
+
+TESTS = 4096
+"""Into so many two-sided tests it is divided; a run makes fewer."""
+
+
+def _log_pmf(n: int, k: int, p: float) -> float:
+    choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return choose + k * math.log(p) + (n - k) * math.log1p(-p)
+
+
+def tail(n: int, p: float, k: int, *, upper: bool) -> float:
+    """P(X ≥ k) or, if not ``upper``, P(X ≤ k) of X ~ Binomial(n, p), 0 < p < 1, for a k on that side of the mean.
+
+    Summed from its largest term outwards until nothing is added any more.
+
+    >>> tail(10, 0.5, 10, upper=True) * 1024, tail(10, 0.5, 1, upper=False) * 1024
+    (1.0000000000000033, 11.000000000000037)
+    """
+    if k > n or k < 0:
+        return 0.0
+    total, term, step = 0.0, math.exp(_log_pmf(n, k, p)), 1 if upper else -1
+    while term > total * 1e-17:
+        total += term
+        ratio = (n - k) * p / ((k + 1) * (1 - p)) if upper else k * (1 - p) / ((n - k + 1) * p)
+        term, k = term * ratio, k + step
+    return total
+
+
+@cache
+def bounds(n: int, p: float) -> tuple[int, int]:
+    """(least, most) such that Binomial(n, p) lies outside with probability at most ALARM/TESTS.
+
+    >>> bounds(1 << 20, 0.5)
+    (520083, 528493)
+    """
+    if p in (0.0, 1.0):
+        return round(n * p), round(n * p)
+    each, mean = 0.49 * ALARM / TESTS, n * p
+    return _edge(n, p, int(mean), -1, each, upper=False), _edge(n, p, math.ceil(mean), 1, each, upper=True)
+
+
+def _edge(n: int, p: float, start: int, step: int, each: float, *, upper: bool) -> int:
+    """The last count on one side that is not yet in the forbidden tail, by bisection."""
+    near, far = 0, 1
+    while tail(n, p, start + step * far, upper=upper) > each:
+        near, far = far, 2 * far
+    while far - near > 1:
+        middle = (near + far) // 2
+        if tail(n, p, start + step * middle, upper=upper) > each:
+            near = middle
+        else:
+            far = middle
+    return min(max(start + step * near, 0), n)

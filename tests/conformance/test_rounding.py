@@ -1,0 +1,104 @@
+"""The judge of stochastic rounding: it catches every wrong port and accuses no right one."""
+
+import numpy as np
+import pytest
+
+from signopt.conformance import check
+from signopt.conformance.adapters.rounding import own
+from signopt.conformance.checks import PROFILES, REGISTRY
+from signopt.conformance.isolation.run import check_isolated
+from signopt.conformance.mutants.rounding import RIGHT_ROUNDING, ROUNDING
+from signopt.conformance.numpy_ports.rounding import RoundingPort
+from signopt.conformance.oracle.binomial import ALARM, TESTS, bounds, tail
+
+IDS = {variant.id: variant for variant in ROUNDING}
+
+
+def failed(report):
+    return {result.id for result in report.checks if result.failures}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_wrong_port_whose_words_cannot_be_set_fails(name):
+    port = IDS[name]()
+    hidden = type("Hidden", (), {"describe": lambda self: port.describe(), "round": lambda self, x: port.round(x)})
+    report = check(hidden, rule="stochastic-rounding")
+    assert report.verdict == "fail", name
+    assert report.counts["not_run"] == 0
+
+
+@pytest.mark.parametrize("name", [v.id for v in ROUNDING if not v.pieces.keys() & {"words"}])
+def test_counting_all_words_catches_every_wrong_formula(name):
+    report = check(IDS[name], only=["rounding/counted"])
+    assert (report.verdict == "fail") == (not name.startswith(("tail", "of-value"))), name
+
+
+@pytest.mark.parametrize("variant", RIGHT_ROUNDING, ids=lambda variant: variant.id)
+def test_a_right_port_passes(variant):
+    report = check(lambda: variant(seed=20))
+    assert report.verdict == "pass", failed(report)
+
+
+def test_this_library_passes():
+    assert check(own).verdict == "pass"
+
+
+@pytest.mark.slow
+def test_no_right_port_is_accused_in_two_hundred_runs():
+    accused = [seed for seed in range(200) if check(lambda seed=seed: own(seed), seed=seed).verdict != "pass"]
+    assert accused == []
+
+
+def test_a_port_in_a_process_of_its_own(tmp_path):
+    target = "signopt.conformance.numpy_ports.rounding:RoundingPort"
+    report = check_isolated(target, profile="core")
+    assert report.verdict == "pass", report.to_dict()
+
+
+@pytest.mark.parametrize("returned", [lambda x: x, lambda x: None, lambda x: x.astype("bfloat16")[:-1]])
+def test_what_is_no_answer_fails(returned):
+    port = type("Port", (RoundingPort,), {"round": lambda self, x: returned(x)})
+    assert check(port, profile="core").verdict == "fail"
+
+
+def test_a_port_that_changes_its_argument_fails():
+    def round_(self, x):
+        result = RoundingPort.round(self, x)
+        x[...] = 0
+        return result
+
+    report = check(type("Port", (RoundingPort,), {"round": round_}), profile="core")
+    assert any("changed x" in failure.message for result in report.checks for failure in result.failures)
+
+
+def test_the_message_names_the_bug_of_the_libraries():
+    report = check(IDS["torchao"], profile="core")
+    messages = [failure.message for result in report.checks for failure in result.failures]
+    assert any("0x7fffffff became a number: the carry" in message for message in messages)
+
+
+@pytest.mark.parametrize(("n", "p"), [(256, 0.5), (1 << 18, 0.25), (1 << 22, 2.0**-16), (1 << 22, 1 - 2.0**-16)])
+def test_bounds_leave_out_what_they_may_and_no_more(n, p):
+    from scipy.stats import binom
+
+    least, most = bounds(n, p)
+    allowed = ALARM / TESTS / 2
+    assert binom.sf(most, n, p) <= allowed < binom.sf(most - 2, n, p) * 1.2
+    assert binom.cdf(least - 1, n, p) <= allowed
+    assert tail(n, p, most, upper=True) == pytest.approx(binom.sf(most - 1, n, p), rel=1e-5)
+
+
+def test_a_run_makes_fewer_tests_than_the_alarm_is_divided_by(monkeypatch):
+    from signopt.conformance.checks import rounding
+
+    made = []
+    monkeypatch.setattr(rounding, "_expect", lambda session, *arguments: made.append(arguments))
+    check(own)
+    assert 300 < len(made) < TESTS
+
+
+def test_the_checks_are_those_of_this_rule_alone():
+    own = [each for each in REGISTRY.values() if "stochastic-rounding" in each.rules]
+    assert len(own) == 11
+    assert all(each.group == "rounding" and each.profile in PROFILES for each in own)
+    assert np.dtype("bfloat16").itemsize == 2
