@@ -156,6 +156,16 @@ const char *model_step(model *m, const json *grads) {
     return NULL;
 }
 
+const char *model_set(model *m, const json *params) {
+    for (size_t i = 0; i < m->count; ++i) {
+        named_tensor *t = &m->tensors[i];
+        const json *values = json_get(params, t->name);
+        if (values && !read_elements(values, t->itemsize, t->tensor.size, t->tensor.param))
+            return "a parameter that is set has another shape or dtype";
+    }
+    return NULL;
+}
+
 void model_free(model *m) {
     for (size_t i = 0; i < m->count; ++i) {
         free(m->tensors[i].name);

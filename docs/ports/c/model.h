@@ -28,6 +28,9 @@ int rule_from_text(const char *text, rule_name *rule);
 /* Each returns NULL, or what is wrong. `momentum` may be NULL or JSON null: zeros. */
 const char *model_init(model *m, rule_name rule, const json *params, const json *hyper, const json *momentum);
 const char *model_configure(model *m, const json *hyper);
+
+/* Sets the parameters that are in `params`; the others stay. */
+const char *model_set(model *m, const json *params);
 const char *model_step(model *m, const json *grads);
 void model_free(model *m);
 

@@ -59,7 +59,10 @@ static int check_slot(const char *id, const char *slot, const named_tensor *t, c
 }
 
 static int check_step(const char *id, model *m, const json *step) {
-    const char *wrong = model_step(m, json_get(step, "grads"));
+    const json *hyper = json_get(step, "hyper"), *set = json_get(step, "set");
+    const char *wrong = hyper ? model_configure(m, hyper) : NULL;
+    if (!wrong && set) wrong = model_set(m, set);
+    if (!wrong) wrong = model_step(m, json_get(step, "grads"));
     if (wrong) return printf("FAILED %s: %s\n", id, wrong), 0;
     for (size_t i = 0; i < m->count; ++i) {
         const named_tensor *t = &m->tensors[i];
@@ -81,10 +84,23 @@ static int check_vector(rule_name rule, const json *vector) {
     return ok;
 }
 
-/* This port propagates NaN; it has every other property that a vector may require. */
+/* Whether this port is what a vector requires; a requirement that it does not know stops the run. */
 static int applies(const json *vector) {
-    const json *nan = json_get(json_get(vector, "requires"), "nan");
-    return !nan || !strcmp(nan->text, "propagate");
+    static const char *const met[][2] = {{"nan", "propagate"}, {"subnormals", "keep"}, {"roles", "names"}};
+    const json *requires = json_get(vector, "requires");
+    for (const json *each = requires ? requires->first : NULL; each; each = each->next) {
+        size_t i = 0;
+        while (i < 3 && strcmp(each->key, met[i][0])) ++i;
+        if (i == 3) exit((fprintf(stderr, "unknown requirement %s\n", each->key), 2));
+        if (strcmp(each->text, met[i][1])) return 0;
+    }
+    return 1;
+}
+
+/* The canary is wrong on purpose: its failure is expected, and printed like any other. */
+static int check_canary(rule_name rule, const json *canary) {
+    printf("the next failure is expected\n");
+    return canary && !check_vector(rule, canary);
 }
 
 static int check_file(const char *path) {
@@ -93,6 +109,7 @@ static int check_file(const char *path) {
     const json *name = json_get(file, "rule"), *vectors = json_get(file, "vectors");
     rule_name rule;
     int ok = name && vectors && rule_from_text(name->text, &rule);
+    if (ok && !check_canary(rule, json_get(file, "canary"))) ++count.failed;
     for (const json *vector = ok ? vectors->first : NULL; vector; vector = vector->next) {
         if (!applies(vector))
             ++count.skipped;

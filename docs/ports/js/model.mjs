@@ -23,6 +23,10 @@ export class Model {
     this.hyper = decodeHyper(hyper);
   }
 
+  set(params) {
+    for (const [name, spelled] of Object.entries(params)) this.tensors.get(name).param.set(decodeArray(spelled));
+  }
+
   apply(grads) {
     for (const [name, tensor] of this.tensors) {
       const grad = decodeArray(grads[name]);

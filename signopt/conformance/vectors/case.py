@@ -37,6 +37,11 @@ class Case:
         Declarations under which the vector applies, for example ``{"nan": "zero"}``.
     dtypes:
         Where the numbers make sense.
+    changes:
+        {step: hyperparameters that change before it}.
+    resets:
+        {step: {tensor: values that the parameter is set to before it}}; a step may follow one that allows several
+        outcomes if all its parameters are set.
     """
 
     name: str
@@ -49,6 +54,15 @@ class Case:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     requires: Mapping[str, str] = field(default_factory=dict)
     dtypes: tuple[str, ...] = BINARY_DTYPES
+    changes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    resets: Mapping[int, Mapping[str, Values]] = field(default_factory=dict)
+
+    def hyper_at(self, step: int) -> dict[str, Any]:
+        """The hyperparameters of a step."""
+        hyper = dict(self.hyper)
+        for at in sorted(self.changes):
+            hyper |= self.changes[at] if at <= step else {}
+        return hyper
 
 
 def ordinary(count: int, seed: int, scale: float = 1.0) -> list[float]:

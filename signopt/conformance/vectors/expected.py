@@ -52,9 +52,10 @@ def steps(case: Case, rule: str, dtype: str) -> Iterator[tuple[dict[str, Pattern
         name: value.reshape(params[name].shape) for name, value in arrays_of(case, case.momentum, dtype).items()
     }
     for step, values in enumerate(case.grads):
+        params |= {n: p.reshape(params[n].shape) for n, p in arrays_of(case, case.resets.get(step, {}), dtype).items()}
         grads = {name: g.reshape(params[name].shape) for name, g in arrays_of(case, values, dtype).items()}
         memory = {name: Momentum.shown(m, format_of(m.dtype)) for name, m in momenta.items()}
-        allowed = optimizer.outcomes(habits, Step(step, case.hyper, params, grads, memory, params, None))
+        allowed = optimizer.outcomes(habits, Step(step, case.hyper_at(step), params, grads, memory, params, None))
         yield (
             {name: [patterns(element, dtype) for element in p] for name, (p, _) in allowed.items()},
             {name: [patterns(element, dtype) for element in m] for name, (_, m) in allowed.items()},
@@ -76,7 +77,8 @@ def _advance(
 ) -> None:
     """Go on from the one outcome that the step allows."""
     for name, (p, m) in allowed.items():
-        params[name] = _single(case, step, p, params[name])
+        if name not in case.resets.get(step + 1, {}):
+            params[name] = _single(case, step, p, params[name])
         momenta[name] = _single(case, step, m, momenta[name])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from signopt.conformance.vectors.store import DTYPES, SCHEMA_NAME, document_text
 
 __all__ = ["CASES", "document", "generate"]
 
-FORMAT = 1
+FORMAT = 2
 CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "lion": lion.cases,
     "signum": signum.cases,
@@ -53,6 +54,8 @@ def document(rule: str, dtype: str) -> dict[str, Any]:
             "sources": list(RULES[rule].sources),
         },
         "notes": {flag: NOTES[flag] for flag in NOTES if flag in flags},
+        "count": len(vectors),
+        "canary": _canary(vectors[0]),
         "vectors": vectors,
     }
 
@@ -73,6 +76,31 @@ def _vector(case: Case, rule: str, dtype: str) -> dict[str, Any]:
     outcomes = steps(case, rule, dtype)
     grads = (encode_arrays(arrays_of(case, values, dtype)) for values in case.grads)
     vector["steps"] = [
-        {"grads": g, "params": p, "momentum": m} for g, (p, m) in zip(grads, outcomes, strict=True)
-    ]  # fmt: skip
+        {**_before(case, at, dtype), "grads": g, "params": p, "momentum": m}
+        for at, (g, (p, m)) in enumerate(zip(grads, outcomes, strict=True))
+    ]
     return vector
+
+
+def _before(case: Case, step: int, dtype: str) -> dict[str, Any]:
+    """What changes before a step: all hyperparameters if one does, and the parameters that are set."""
+    before: dict[str, Any] = {}
+    if step in case.changes:
+        before["hyper"] = encode_hyper(case.hyper_at(step))
+    if step in case.resets:
+        before["set"] = encode_arrays(arrays_of(case, case.resets[step], dtype))
+    return before
+
+
+def _canary(vector: dict[str, Any]) -> dict[str, Any]:
+    """A vector with one outcome that no right port has: a test that passes it tests nothing."""
+    wrong = copy.deepcopy(vector)
+    rule, dtype, *_ = vector["id"].split("/")
+    wrong |= {
+        "id": f"{rule}/{dtype}/canary/wrong",
+        "comment": "wrong on purpose: a right port must fail it",
+        "flags": [],
+    }
+    outcomes = next(iter(wrong["steps"][0]["params"].values()))
+    outcomes[0] = ["nan"]
+    return wrong

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from signopt.conformance.oracle.rules.lion import LION
+from signopt.conformance.vectors import shared
 from signopt.conformance.vectors.case import Case, Values, ordinary, spread
 
 __all__ = ["cases"]
@@ -21,6 +23,7 @@ def cases() -> Iterator[Case]:
     yield from _tensors()
     yield from _special()
     yield from _rounded()
+    yield from shared.cases(LION)
 
 
 def _hyper(lr: float = 2**-6, betas: tuple[float, float] = (0.5, 0.75), weight_decay: float = 0.0) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from signopt.conformance.oracle.rules.signum import SIGNUM
+from signopt.conformance.vectors import shared
 from signopt.conformance.vectors.case import Case, Values, ordinary, spread
 
 __all__ = ["cases"]
@@ -20,6 +22,7 @@ def cases() -> Iterator[Case]:
     yield from _special()
     yield from _subnormal()
     yield from _rounded()
+    yield from shared.cases(SIGNUM)
 
 
 def _hyper(lr: float = 2**-6, beta: float = 0.75, weight_decay: float = 0.0) -> dict[str, Any]:

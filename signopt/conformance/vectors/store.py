@@ -95,12 +95,16 @@ def _selected(rules: tuple[str, ...], profile: str) -> Iterator[tuple[str, str]]
             document = load(rule, dtype)
             wanted = PROFILES[: PROFILES.index(profile) + 1]
             document["vectors"] = [vector for vector in document["vectors"] if vector["profile"] in wanted]
+            document["count"] = len(document["vectors"])
             yield file_name(rule, dtype), document_text(document)
 
 
 def document_text(document: Mapping[str, Any]) -> str:
     """A vector file as text: one vector a line, so that a difference between two versions can be read."""
     head = {key: value for key, value in document.items() if key != "vectors"}
+    canary = head.pop("canary", None)
     opening = json.dumps(head, indent=1, ensure_ascii=True)[:-2]
+    if canary is not None:
+        opening += f',\n "canary": {json.dumps(canary, separators=(",", ":"))}'
     lines = ",\n".join(f"  {json.dumps(vector, separators=(',', ':'))}" for vector in document["vectors"])
     return f'{opening},\n "vectors": [\n{lines}\n ]\n}}\n'

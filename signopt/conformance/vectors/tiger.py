@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from signopt.conformance.oracle.rules.tiger import TIGER
+from signopt.conformance.vectors import shared, tiger_more
 from signopt.conformance.vectors.case import Case, Values, ordinary
 
 __all__ = ["cases"]
@@ -21,6 +23,8 @@ def cases() -> Iterator[Case]:
     yield from _nan_rule()
     yield from _schedules()
     yield from _rounded()
+    yield from tiger_more.cases()
+    yield from shared.cases(TIGER)
 
 
 def _hyper(**changed: Any) -> dict[str, Any]:
