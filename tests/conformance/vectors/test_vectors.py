@@ -43,8 +43,8 @@ def test_generating_again_gives_the_same_bytes(tmp_path):
         )
 
 
-def test_everything_together_is_under_two_megabytes():
-    assert sum(len((store.data() / store.file_name(*file)).read_bytes()) for file in FILES) < 2_000_000
+def test_everything_together_is_under_two_and_a_half_megabytes():
+    assert sum(len((store.data() / store.file_name(*file)).read_bytes()) for file in FILES) < 2_500_000
 
 
 @pytest.mark.parametrize(("rule", "dtype"), FILES)
@@ -148,7 +148,7 @@ def test_constructed_numbers_allow_one_outcome_in_every_order():
     """The tolerance-free class: Lion and Signum with betas of 1/2 and 3/4."""
     for rule, dtype in itertools.product(("lion", "signum"), store.DTYPES):
         for vector in store.load(rule, dtype)["vectors"]:
-            if "/rounded/" in vector["id"] or "/special/" in vector["id"]:
+            if vector["id"].split("/", 2)[2].startswith(("rounded/", "special/", "hyper/", "values/", "changes/decay")):
                 continue
             for step, slot in itertools.product(vector["steps"], ("params", "momentum")):
                 for alternatives in itertools.chain.from_iterable(step[slot].values()):
