@@ -13,7 +13,7 @@ from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
 from signopt.backends._storage import Storage
 from signopt.backends.portable import PortableBackend
-from signopt.optimizer._params import Arrays, in_order
+from signopt.optimizer._params import Arrays, in_order, names_of_frozen
 from signopt.rules.coefficients import Coefficients
 
 __all__ = ["Binding"]
@@ -56,13 +56,7 @@ class Binding:
 
     def without(self, frozen: Collection[str]) -> Binding:
         """A binding of the other parameters; that of the last ``frozen`` is kept for the next step."""
-        if isinstance(frozen, str):
-            raise TypeError(
-                f"frozen must be a collection of names, got the string {frozen!r}; did you mean [{frozen!r}]?"
-            )
-        names = frozenset(frozen)
-        if unknown := names - self._params.keys():
-            raise ValueError(f"frozen: no such parameter: {', '.join(sorted(map(repr, unknown)))}")
+        names = names_of_frozen(frozen, self._params)
         if self._part is None or self._part[0] != names:
             self._part = names, self._without(names)
         return self._part[1]

@@ -10,7 +10,7 @@ from signopt._namespace import Array, cast, dtype_name, namespace_of
 from signopt._state import name_difference
 from signopt.backends import adopt
 
-__all__ = ["Arrays", "Params", "in_order", "named", "zeros_for"]
+__all__ = ["Arrays", "Params", "in_order", "named", "names_of_frozen", "zeros_for"]
 
 Arrays: TypeAlias = Mapping[str, Array] | Sequence[Array]
 """Arrays by name, or in an order."""
@@ -65,6 +65,15 @@ def in_order(grads: Arrays, params: Collection[str]) -> list[Any]:
     if grads.keys() != (params.keys() if isinstance(params, Mapping) else set(params)):
         raise ValueError(name_difference("grads", grads, params))
     return [grads[name] for name in params]
+
+
+def names_of_frozen(frozen: Collection[str], names: Collection[str]) -> frozenset[str]:
+    """``frozen`` as a set, of names that there are."""
+    if isinstance(frozen, str):
+        raise TypeError(f"frozen must be a collection of names, got the string {frozen!r}; did you mean [{frozen!r}]?")
+    if unknown := set(frozen) - set(names):
+        raise ValueError(f"frozen: no such parameter: {', '.join(sorted(map(repr, unknown)))}")
+    return frozenset(frozen)
 
 
 def zeros_for(param: Array, momentum_dtype: Any, name: str) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from signopt._identity import SameArrays
 from signopt._namespace import Array
 from signopt._signals import DeferredSignals
 from signopt.backends import adopt
-from signopt.optimizer._params import Arrays, in_order
+from signopt.optimizer._params import Arrays, in_order, names_of_frozen
 from signopt.optimizer._turns import Turn, in_turn
 from signopt.optimizer.base import Optimizer
 
@@ -110,20 +109,22 @@ class Groups:
         """How many steps have been taken on all groups at once."""
         return self._steps
 
-    def step(self, grads: Arrays) -> None:
+    def step(self, grads: Arrays, *, frozen: Collection[str] = ()) -> None:
         """Update every parameter of every group in place with its gradient, or raise and update none.
 
         Parameters
         ----------
         grads : mapping or sequence
             {name: array} with exactly the names of :attr:`params`, or one array for each in their order.
+        frozen : collection of str, default ()
+            As for :meth:`signopt.Lion.step`, of any groups.
 
         Raises
         ------
         TypeError, ValueError
             As for :meth:`signopt.Lion.step`, and for a gradient that overlaps an array of any group.
         """
-        self._at_once("step", lambda: self._prepare_step(grads))
+        self._at_once("step", lambda: self._prepare_step(grads, frozen))
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot: format version, number of steps, and the state of each group by name."""
@@ -156,13 +157,13 @@ class Groups:
         # In one order, so that two threads with groups of the same optimizers do not wait for each other.
         in_turn((self._turn, *sorted((group._turn for group in self._optimizers.values()), key=id)), what, change)
 
-    def _prepare_step(self, grads: Arrays) -> Callable[[], None]:
-        ordered = iter(in_order(grads, self._params))
-        given = [[next(ordered) for _ in optimizer.params] for optimizer in self._optimizers.values()]
+    def _prepare_step(self, grads: Arrays, frozen: Collection[str]) -> Callable[[], None]:
+        still = names_of_frozen(frozen, self._params)
+        given = self._by_group(grads, still)
         known = self._recognises(given)
         parts = given if known else self._checked(given)
         pairs = zip(self._optimizers.values(), parts, strict=True)
-        updates = [optimizer._prepare_step(part) for optimizer, part in pairs]
+        updates = [optimizer._prepare_step(part, still & optimizer.params.keys()) for optimizer, part in pairs]
         if not known:
             self._remember(given, parts)
 
@@ -209,31 +210,36 @@ class Groups:
         named = (("params", self._params), ("momentum", self._momentum))
         return {f"{what}[{name!r}]": array for what, arrays in named for name, array in arrays.items()}
 
-    def _seen_arrays(self, grads: Sequence[Sequence[Any]]) -> Iterator[tuple[SameArrays, list[Any]]]:
+    def _by_group(self, grads: Arrays, frozen: frozenset[str]) -> list[dict[str, Any]]:
+        """For each group the gradients of its parameters that are not frozen."""
+        moving = [name for name in self._params if name not in frozen]
+        if isinstance(grads, Mapping):
+            ordered = in_order({name: grads[name] for name in grads.keys() - frozen}, moving)
+        else:
+            pairs = zip(self._params, in_order(grads, self._params), strict=True)
+            ordered = [grad for name, grad in pairs if name not in frozen]
+        own = dict(zip(moving, ordered, strict=True))
+        return [{n: own[n] for n in optimizer.params if n in own} for optimizer in self._optimizers.values()]
+
+    def _seen_arrays(self, grads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[SameArrays, list[Any]]]:
         """For each group, whose arrays are of one library, what it remembers and the arrays of this step."""
         for seen, group, part in zip(self._seen, self._optimizers.values(), grads, strict=True):
-            yield seen, [*group.params.values(), *group.momentum.values(), *part]
+            yield seen, [*group.params.values(), *group.momentum.values(), *part.values()]
 
-    def _recognises(self, given: Sequence[Sequence[Any]]) -> bool:
+    def _recognises(self, given: Sequence[Mapping[str, Any]]) -> bool:
         return all(seen.are(arrays) for seen, arrays in self._seen_arrays(given))
 
-    def _checked(self, given: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    def _checked(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The gradients as arrays of a known library, none of which overlaps what any group writes."""
-        names = [list(optimizer.params) for optimizer in self._optimizers.values()]
         parts = [
-            [checks.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in zip(own, part, strict=True)]
-            for own, part in zip(names, given, strict=True)
+            {name: checks.as_array(adopt(grad, f"grads[{name!r}]")) for name, grad in part.items()} for part in given
         ]
-        labelled = {
-            f"grads[{name!r}]": grad
-            for own, part in zip(names, parts, strict=True)
-            for name, grad in zip(own, part, strict=True)
-        }
+        labelled = {f"grads[{name!r}]": grad for part in parts for name, grad in part.items()}
         checks.check_disjoint(self._labelled(), labelled)
         return parts
 
-    def _remember(self, given: Sequence[Sequence[Any]], parts: Sequence[Sequence[Any]]) -> None:
-        if all(all(map(operator.is_, one, other)) for one, other in zip(given, parts, strict=True)):
+    def _remember(self, given: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]]) -> None:
+        if all(one[name] is part[name] for one, part in zip(given, parts, strict=True) for name in one):
             for seen, arrays in self._seen_arrays(given):
                 seen.remember(arrays)
 

@@ -57,6 +57,40 @@ def assert_alike(one, other):
         assert_same_bits(array, arrays(other)[key])
 
 
+@pytest.mark.parametrize("frozen", [["bias"], ["kernel", "gamma"], ("bias", "gamma"), set(SHAPES), ()])
+@pytest.mark.parametrize("given", ["mapping without them", "mapping with None", "sequence"])
+def test_frozen_parameters_of_any_group_stay(frozen, given):
+    opt = groups()
+    opt.step(gradients(0))
+    alone = copy.deepcopy(opt)
+    before = snapshot(opt)
+    for step in range(1, 4):
+        grads = gradients(step)
+        kept = {name: grad for name, grad in grads.items() if name not in frozen}
+        forms = {
+            "mapping without them": kept,
+            "mapping with None": {name: kept.get(name) for name in grads},
+            "sequence": [kept.get(name) for name in opt.params],
+        }
+        opt.step(forms[given], frozen=frozen)
+        for group in alone:
+            own = {name: grad for name, grad in kept.items() if name in alone[group].params}
+            alone[group].step(own, frozen=[name for name in frozen if name in alone[group].params])
+    assert_alike(opt, alone)
+    assert opt.step_count == 4
+    for (what, name), array in before[0].items():
+        assert (name in frozen) == np.array_equal(arrays(opt)[what, name], array), name
+
+
+@pytest.mark.parametrize(("frozen", "error"), [("bias", TypeError), (["bais"], ValueError)])
+def test_what_is_frozen_must_be_names(frozen, error):
+    opt = groups()
+    before = snapshot(opt)
+    with pytest.raises(error, match="frozen"):
+        opt.step(gradients(0), frozen=frozen)
+    assert_as(opt, before)
+
+
 @pytest.mark.parametrize("backend", ["portable", "numpy", "numba"])
 def test_a_step_is_a_step_of_each(backend):
     params, alone = weights(), weights()
@@ -311,8 +345,8 @@ def test_a_signal_waits_until_all_groups_are_done(method, monkeypatch):
     prepare = {"step": "_prepare_step", "load_state_dict": "_prepare_load"}[method]
     inner = getattr(opt["matrices"], prepare)
 
-    def interrupted(argument):
-        write = inner(argument)
+    def interrupted(*arguments):
+        write = inner(*arguments)
         return lambda: (write(), signal.raise_signal(signal.SIGINT))
 
     opt["matrices"].__dict__[prepare] = interrupted
