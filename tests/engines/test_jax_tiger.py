@@ -13,7 +13,7 @@ import signopt
 from signopt._namespace import namespace_of
 from signopt._traced import Traced, binary64
 from signopt.rules.tiger import root_mean_square
-from signopt.schedules import factor_at, piecewise_linear
+from signopt.schedules import Cosine, factor_at, piecewise_linear
 from tests.engines.jax_cases import (  # noqa: F401
     _without_x64,
     collectives,
@@ -85,6 +85,12 @@ def test_a_callable_schedule_is_given_the_traced_step():
     step = partial(signopt.tiger, schedule=lambda t: t * 0.125)
     arrays = near_zero()
     assert differing(jax.jit(step)(*arrays, step=3), step(*arrays, step=3)) == [0, 0]
+
+
+def test_a_cosine_says_what_to_do_instead():
+    step = jax.jit(partial(signopt.tiger, schedule=Cosine(10)))
+    with pytest.raises(TypeError, match=r"pass lr times schedule.step. as lr"):
+        step(*near_zero(), step=3)
 
 
 def test_a_traced_schedule_is_correctly_rounded():

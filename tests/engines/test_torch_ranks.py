@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 CASES = (
     [f"{engine}-{rule}" for rule in ("Lion", "Signum", "Tiger") for engine in ("ddp", "fsdp2")]
-    + ["zero-Lion", "zero-Signum", "fsdp2-Muon"]
+    + ["zero-Lion", "zero-Signum", "fsdp2-Muon", "silence-Lion", "silence-Signum"]
     + [f"dtensor-{rule}-{axis}" for rule in ("Lion", "Signum", "Tiger") for axis in (0, 1)]
     + [f"facts-{role}" for role in ("matrix", "embedding", "bias", "scale")]
 )

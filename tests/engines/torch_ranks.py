@@ -16,6 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
 from torch.nn.parallel import DistributedDataParallel
 
 import signopt
@@ -184,7 +185,19 @@ def muon():
     return count((whole(a), whole(b)) for a, b in zip(*picks, strict=True))
 
 
+def silence(name):
+    """How many collectives one step under FSDP2 calls."""
+    module = sharded_model()
+    optimizer = build(name, module)
+    loss_of(module, next(batches())).backward()
+    with CommDebugMode() as mode:
+        optimizer.step()
+    return [1, mode.get_total_counts()]
+
+
 def cases():
+    yield "silence-Lion", lambda: silence("Lion")
+    yield "silence-Signum", lambda: silence("Signum")
     for name in RULES:
         yield f"ddp-{name}", lambda name=name: ddp(name)
         yield f"fsdp2-{name}", lambda name=name: fsdp2(name)
