@@ -85,11 +85,6 @@ class Binding:
         """All of a step but the writing, with one gradient for each parameter; the function that is returned writes."""
         if not given:
             return lambda: None
-        if self._storage.rounding == "stochastic":
-            raise ValueError(
-                "rounding='stochastic' does not know where a shard lies in its tensor; use the pure rule and "
-                "signopt.rounding.stochastic_bfloat16 with its offset, or rounding='split'"
-            )
         if not self._facts.hold(self._written):
             self._bind_anew()
         if self._seen.are(given):
@@ -109,6 +104,11 @@ class Binding:
         """As :meth:`prepare`, by the rule itself; a parameter with facts is a shard of the tensor that they tell of."""
         if not given:
             return lambda: None
+        if self._storage.rounding == "stochastic":
+            raise ValueError(
+                "rounding='stochastic' does not know where a shard lies in its tensor; use the pure rule and "
+                "signopt.rounding.stochastic_bfloat16 with its offset, or rounding='split'"
+            )
         if not self._facts.hold(self._written):
             self._bind_anew()
         backend = PortableBackend([*self._params.values()], [*self._momenta.values()], self._roles, self._storage)

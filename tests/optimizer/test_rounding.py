@@ -215,3 +215,12 @@ def test_frozen_tiger_depends_on_its_rms():
     assert opt.frozen() == 0.25
     with pytest.raises(KeyError, match="no parameter"):
         opt.frozen("v")
+
+
+def test_a_shard_is_not_rounded_as_if_it_were_a_whole():
+    opt = signopt.Tiger({"w": np.ones((4, 4), BFLOAT16)}, rounding="stochastic")
+    grad = np.ones((4, 4), BFLOAT16)
+    facts = {"w": signopt.tiger_facts(opt.params["w"], grad)}
+    with pytest.raises(ValueError, match="offset"):
+        opt.step({"w": grad}, facts=facts)
+    assert (opt.params["w"] == 1).all()
