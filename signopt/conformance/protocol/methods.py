@@ -53,6 +53,7 @@ METHODS: Mapping[str, Method] = {
     "step": Method((("grads", encode_arrays),)),
     "params": Method(reply=("params", decode_arrays)),
     "momentum": Method(reply=("momentum", _or_null)),
+    "decay": Method((("matrix", encode_array),), reply=("decay", decode_array), begins=True),
     "round": Method((("x", encode_array),), reply=("rounded", decode_array), begins=True),
     "round_with": Method((("x", encode_array), ("words", encode_array)), reply=("rounded", decode_array), begins=True),
 }
