@@ -20,6 +20,8 @@ __all__ = ["misaligned"]
 
 Array = np.ndarray[Any, Any]
 WORST_CONDITION = 100.0
+LARGEST_EPS, ABOVE_EPS = 1e-6, 1e3
+"""Of a smaller norm, in proportion to ε, ε takes part in X; an orthogonaliser may have an ε of its own."""
 UNITS = 512
 """Units of the arithmetic, times the condition of u, that rounding may turn or stretch X by: measured, not proven."""
 
@@ -33,7 +35,8 @@ def misaligned(
     u = u.reshape(u.shape[0], -1)
     rate = float(hyper["lr"]) * float(scale_of(p.shape, hyper, forms))
     left, sigma, right = np.linalg.svd(u, full_matrices=False)
-    if not rate or not sigma.size or not sigma[0] or sigma[-1] * WORST_CONDITION < sigma[0]:
+    small = expected.enclosure.norm < ABOVE_EPS * max(float(hyper["eps"]), LARGEST_EPS)
+    if small or not rate or not sigma.size or not sigma[0] or sigma[-1] * WORST_CONDITION < sigma[0]:
         return
     kept = p * (1 - float(hyper["lr"]) * float(hyper["weight_decay"]))
     x = ((kept - new_p) / rate).reshape(u.shape)
