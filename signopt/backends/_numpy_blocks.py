@@ -1,7 +1,8 @@
 """The rules on one block that fits in cache, in NumPy calls that neither branch per element nor allocate.
 
 Every function takes 1-D C-contiguous arrays of the compute dtype and a :class:`Workspace` prepared for their length,
-and leaves the bits of the rule in ``signopt.rules``.
+and leaves the bits of the rule in ``signopt.rules``. None allocates an array, not even one of a single number: memory
+may run out, and what is written must not stop half-way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from signopt.rules.lion import LionCoefficients
 from signopt.rules.signum import SignumCoefficients
 from signopt.rules.tiger import TigerCoefficients
 
-__all__ = ["ELEMENTWISE", "Floats", "Workspace", "has_nan", "lion", "shrink", "signum", "tiger", "tiger_momentum"]
+__all__ = [
+    "ELEMENTWISE",
+    "Floats",
+    "Workspace",
+    "has_nan",
+    "lion",
+    "shrink",
+    "signum",
+    "tiger",
+    "tiger_momentum",
+    "tiger_step",
+]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,7 +44,15 @@ class Workspace:
     def __init__(self, nbytes: int) -> None:
         self._doubles = np.empty(nbytes // 8, np.float64)
         self._views = {dtype: self._doubles.view(dtype) for dtype in ("float32", "float64", "bool")}
+        self._numbers = {dtype: np.array([0.0, np.nan, 0.0, 0.0], dtype) for dtype in ("float32", "float64")}
         self._prepared_for = (-1, "")
+        self.make_room_for_rows(0)
+
+    def make_room_for_rows(self, count: int) -> None:
+        """Allocate memory for a sum and a rate of each of up to ``count`` rows of a block."""
+        self.row_sums = np.empty(count)
+        rates = np.empty(count)
+        self.row_rates = {dtype: rates.view(dtype)[:count] for dtype in ("float32", "float64")}
 
     def prepare(self, size: int, compute: str) -> None:
         """Cut the memory for blocks of ``size`` elements of dtype ``compute``."""
@@ -46,15 +66,15 @@ class Workspace:
         start = size * self._flat.itemsize
         self._above, self._below = (self._views["bool"][start + i * size :][:size] for i in (0, 1))
         self._ones_above, self._ones_below = self._above.view(np.int8), self._below.view(np.int8)
-        self._zero = np.zeros((), self._flat.dtype)
+        self.zero, self._nan, self._largest, self._number = (self._numbers[compute][i, ...] for i in range(4))
 
     def slot(self, index: int) -> Floats:
         """The block at place ``index``; 0 and 1 are ``step`` and ``scratch``."""
         return self._flat[index * self._size :][: self._size]
 
-    def flat(self, array: Floats, index: int) -> Floats:
-        """``array`` as a 1-D array of the compute dtype: a view, or else a copy at place ``index``."""
-        if array.dtype == self._flat.dtype and array.flags.c_contiguous:
+    def flat(self, array: Floats, index: int, *, copied: bool = False) -> Floats:
+        """``array`` as a 1-D array of the compute dtype: a view, or else (always, if so wished) a copy at ``index``."""
+        if not copied and array.dtype == self._flat.dtype and array.flags.c_contiguous:
             return array if array.ndim == 1 else array.reshape(-1)
         copy = self.slot(index)
         np.copyto(copy.reshape(array.shape), array, casting="unsafe")
@@ -62,8 +82,29 @@ class Workspace:
 
     def joined(self, arrays: Sequence[Floats], index: int) -> Floats:
         """Copies of ``arrays``, flattened and end to end, at place ``index``."""
-        flats = [array if array.ndim == 1 else array.reshape(-1) for array in arrays]
-        return np.concatenate(flats, out=self.slot(index), casting="unsafe")
+        room = self.slot(index)
+        if all(array.flags.c_contiguous for array in arrays):
+            flats = [array if array.ndim == 1 else array.reshape(-1) for array in arrays]
+            return np.concatenate(flats, out=room, casting="unsafe")
+        start = 0
+        for array in arrays:
+            np.copyto(room[start : start + array.size].reshape(array.shape), array, casting="unsafe")
+            start += array.size
+        return room
+
+    def has_nan(self, values: Floats) -> bool:
+        """Whether any element is NaN."""
+        return has_nan(values, self._largest)
+
+    def nan_in_each(self, values: Floats, starts: Floats, out: Floats) -> list[bool]:
+        """Whether there is a NaN in each part of ``values``, one of which begins at each of ``starts``."""
+        np.isnan(values, self._below)
+        return list(np.logical_or.reduceat(self._below, starts, out=out).tolist())
+
+    def number(self, value: float) -> Floats:
+        """``value`` as a 0-d array, until the next call."""
+        self._number[()] = value
+        return self._number
 
     def squares(self, values: Floats) -> Floats:
         """The squares of ``values`` in float64, in C order. They occupy ``step`` and ``scratch``."""
@@ -76,20 +117,20 @@ class Workspace:
 
         ``np.sign`` branches on every element, which costs more than all other arithmetic of a rule together.
         """
-        ordered = not has_nan(values)
-        np.greater(values, self._zero, self._above)
-        np.less(values, self._zero, self._below)
+        ordered = not self.has_nan(values)
+        np.greater(values, self.zero, self._above)
+        np.less(values, self.zero, self._below)
         np.subtract(self._ones_above, self._ones_below, self._ones_above)
         if not ordered:
             np.isnan(values, self._below)
         np.copyto(self.step, self._ones_above)
         if not ordered:
-            np.copyto(self.step, np.nan, where=self._below)
+            np.copyto(self.step, self._nan, where=self._below)
 
 
-def has_nan(values: Floats) -> bool:
-    """Whether any element is NaN; the maximum is NaN then, and differs from itself."""
-    largest = np.maximum.reduce(values, axis=None)
+def has_nan(values: Floats, room: Floats) -> bool:
+    """Whether any element is NaN; the maximum, which goes to the 0-d ``room``, is NaN then, and differs from itself."""
+    largest = np.maximum.reduce(values, axis=None, out=room).item()
     return bool(largest != largest)
 
 
@@ -126,8 +167,21 @@ def tiger(
 ) -> None:
     """Tiger's step in place on ``p`` and ``m``; ``rate`` broadcasts against the block seen in ``shape``."""
     tiger_momentum(g, m, work, k)
+    tiger_step(p, m, work, k, rate, shape, decays)
+
+
+def tiger_step(
+    p: Floats,
+    m: Floats,
+    work: Workspace,
+    k: TigerCoefficients,
+    rate: Floats | float,
+    shape: tuple[int, ...],
+    decays: bool,
+) -> None:
+    """The second half of :func:`tiger`: the step, once ``m`` is new."""
     work.sign_of(m)
-    _descend(p, work, rate, k.weight_decay if decays else 0.0, shape)
+    _descend(p, work, rate, k.weight_decay if decays else work.zero, shape)
 
 
 def tiger_momentum(g: Floats, m: Floats, work: Workspace, k: TigerCoefficients) -> None:
@@ -135,7 +189,7 @@ def tiger_momentum(g: Floats, m: Floats, work: Workspace, k: TigerCoefficients) 
     _average(g, m, work, k.b1, k.b2)
 
 
-def shrink(p: Floats, k: TigerCoefficients, centre: float) -> None:
+def shrink(p: Floats, k: TigerCoefficients, centre: Floats) -> None:
     """Tiger's answer to a NaN: p ← (p − c)·s + c."""
     np.subtract(p, centre, p)
     np.multiply(p, k.shrink, p)
@@ -152,7 +206,7 @@ def _descend(
     p: Floats,
     work: Workspace,
     rate: Floats | float,
-    weight_decay: float,
+    weight_decay: Floats | float,
     shape: tuple[int, ...] = (-1,),
 ) -> None:
     step = work.step

@@ -14,13 +14,24 @@ from signopt.backends._storage import Storage
 from signopt.rounding import split, stochastic_bfloat16, stochastic_float16
 from signopt.rules.coefficients import Draw
 
-__all__ = ["Place", "StoredBlocks", "put_back"]
+__all__ = ["Place", "StoredBlocks", "put", "ready_to_put_back"]
 
 
-def put_back(old: Floats, new: Floats) -> None:
-    """Round ``new`` to nearest into ``old``, unless they are one memory."""
-    if not np.may_share_memory(old, new):
-        old[...] = storable(new, old.dtype).reshape(old.shape)
+def put(new: Floats, old: Floats) -> None:
+    """Convert ``new`` into ``old``, and try again if there is no memory.
+
+    NumPy takes a few bytes before it converts to or from bfloat16. Blocks that have been written cannot be taken back,
+    and few bytes may be there again.
+    """
+    try:
+        old[...] = new
+    except MemoryError:
+        old[...] = new
+
+
+def ready_to_put_back(old: Floats, new: Floats) -> list[tuple[Floats, Floats]]:
+    """``old`` and what NumPy's conversion then rounds to nearest into it; nothing if they are one memory."""
+    return [] if np.may_share_memory(old, new) else [(old, storable(new, old.dtype).reshape(old.shape))]
 
 
 class Place(NamedTuple):
@@ -53,15 +64,16 @@ class StoredBlocks:
         strides = [math.prod(param.shape[axis + 1 :]) for axis in range(param.ndim)]
         self._strides = [strides[axis] for axis in axes]
 
-    def put_back(self, old: Floats, rest: Floats | None, new: Floats, draw: Draw, place: Place = WHOLE) -> None:
-        """Store ``new`` in ``old``, the part of the parameter at ``place``, and in ``rest``, that of its low halves."""
+    def ready(
+        self, old: Floats, rest: Floats | None, new: Floats, draw: Draw, place: Place = WHOLE
+    ) -> list[tuple[Floats, Floats]]:
+        """What is to be put into ``old``, the parameter at ``place``, and into ``rest``, its low halves there."""
         if rest is not None:
-            old[...], rest[...] = split(new.reshape(old.shape))
-        elif self.number is None:
-            put_back(old, new)
-        else:
-            offset = self._run(place) if self._is_upright else self._each(place, old.shape)
-            old[...] = self._by_words(new.reshape(old.shape), draw.seed, draw.step, self.number, offset)
+            return list(zip((old, rest), split(new.reshape(old.shape)), strict=True))
+        if self.number is None:
+            return ready_to_put_back(old, new)
+        offset = self._run(place) if self._is_upright else self._each(place, old.shape)
+        return [(old, self._by_words(new.reshape(old.shape), draw.seed, draw.step, self.number, offset))]
 
     def _run(self, place: Place) -> int:
         """Where the run of elements that a box is in C order begins."""

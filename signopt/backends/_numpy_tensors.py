@@ -12,7 +12,7 @@ import numpy as np
 from signopt._namespace import compute_dtype_name, dtype_name
 from signopt.backends._layout import Box, boxes, dense_axes, memory_axes
 from signopt.backends._numpy_blocks import Floats, Workspace
-from signopt.backends._numpy_stored import Place, StoredBlocks, put_back
+from signopt.backends._numpy_stored import Place, StoredBlocks, put, ready_to_put_back
 from signopt.backends._storage import NEAREST, Storage
 from signopt.roles import RoleTraits
 from signopt.rounding import join
@@ -27,7 +27,13 @@ Triple: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 class Tensor:
-    """A parameter and its momentum, seen flat if both are dense in one order of axes."""
+    """A parameter and its momentum, seen flat if both are dense in one order of axes.
+
+    Attributes
+    ----------
+    is_stored_by_copies : bool
+        Whether its rounding allocates, so that nothing may be updated in place before that is done.
+    """
 
     def __init__(
         self, index: int, param: Floats, momentum: Floats, traits: RoleTraits, storage: Storage = NEAREST
@@ -43,6 +49,9 @@ class Tensor:
         self.stored = StoredBlocks(param, index, storage, self.axes)
         is_dense = dense_axes(param, momentum, *([] if self.stored.rest is None else [self.stored.rest])) == self.axes
         self._dense = is_dense and (self.stored.number is None or self.axes == upright)
+        doubly_rounded = self.compute == "float64" and dtype_name(momentum) == "bfloat16"
+        is_nearest = self.stored.number is None and self.stored.rest is None
+        self.is_stored_by_copies = doubly_rounded or not is_nearest
         self._flat_shape = (-1, param.shape[-1]) if self.by_row else (-1,)
 
     def cut(self, grad: Floats) -> Cut:
@@ -113,17 +122,20 @@ class Block:
         cut, box = self.cut, self.box
         p, g, m = cut.masters(box), cut.g[box], cut.m[box]
         work.prepare(p.size, self.compute)
-        return work.flat(p, 2), work.flat(g, 3), work.flat(m, 4)
+        copied = cut.tensor.is_stored_by_copies
+        return work.flat(p, 2, copied=copied), work.flat(g, 3), work.flat(m, 4, copied=copied)
 
-    def store_params(self, p: Floats, draw: Draw) -> None:
-        """Round ``p`` back to storage, if :meth:`load` copied it."""
+    def store(self, p: Floats | None, m: Floats | None, draw: Draw) -> None:
+        """Round ``p`` and ``m`` back to storage, if given and if :meth:`load` copied them: both or none."""
         cut, box = self.cut, self.box
-        rest = None if cut.rest is None else cut.rest[box]
-        cut.tensor.stored.put_back(cut.p[box], rest, p, draw, Place(box, cut.p.shape))
-
-    def store_momenta(self, m: Floats) -> None:
-        """Round ``m`` back to storage, if :meth:`load` copied it."""
-        put_back(self.cut.m[self.box], m)
+        ready = []
+        if m is not None:
+            ready += ready_to_put_back(cut.m[box], m)
+        if p is not None:
+            rest = None if cut.rest is None else cut.rest[box]
+            ready += cut.tensor.stored.ready(cut.p[box], rest, p, draw, Place(box, cut.p.shape))
+        for old, new in ready:
+            put(new, old)
 
 
 def at(array: Floats, chunk: Box | slice) -> Floats:
@@ -132,7 +144,14 @@ def at(array: Floats, chunk: Box | slice) -> Floats:
 
 
 class Group:
-    """Several small tensors of one compute dtype and one set of traits, to be gathered into one block."""
+    """Several small tensors of one compute dtype and one set of traits, to be gathered into one block.
+
+    Attributes
+    ----------
+    rates, spread, totals, each_total, flags : array or sequence of array
+        Memory for what Tiger finds out about each tensor: its rate, also as often as it has elements; Σp², also one by
+        one; and whether its gradient has a NaN.
+    """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.compute = tensors[0].compute
@@ -145,6 +164,12 @@ class Group:
         self.params = [tensor.turned(tensor.param) for tensor in tensors]
         self.momenta = [tensor.turned(tensor.momentum) for tensor in tensors]
         self.rests = [tensor.turned_rest for tensor in tensors]
+        self.is_split = any(rest is not None for rest in self.rests)
+        self.is_plain = not any(tensor.is_stored_by_copies for tensor in tensors)
+        self.counts, self.totals = self.sizes.astype(np.float64), np.empty(len(tensors))
+        self.flags, self.rates = np.empty(len(tensors), np.bool_), np.empty(len(tensors), self.compute)
+        self.each_total = [self.totals[i, ...] for i in range(len(tensors))]
+        self.spread = [np.broadcast_to(self.rates[i : i + 1], tensor.size) for i, tensor in enumerate(tensors)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +188,43 @@ class Batch:
         group = self.group
         work.prepare(group.spans[-1].stop, group.compute)
         grads = [tensor.turned(self.grads[tensor.index]) for tensor in group.tensors]
-        masters = [
-            param if rest is None else join(param, rest) for param, rest in zip(group.params, group.rests, strict=True)
-        ]
-        return work.joined(masters, 2), work.joined(grads, 3), work.joined(group.momenta, 4)
+        return work.joined(self._masters(), 2), work.joined(grads, 3), work.joined(group.momenta, 4)
 
-    def store_params(self, p: Floats, draw: Draw, positions: Iterable[int] | None = None) -> None:
-        """Round ``p`` back to all tensors, or to those at ``positions``."""
-        group = self.group
-        for position in range(len(group.spans)) if positions is None else positions:
-            stored, param, rest = group.tensors[position].stored, group.params[position], group.rests[position]
-            stored.put_back(param, rest, p[group.spans[position]], draw)
+    def load_params(self, work: Workspace) -> None:
+        """Copies of all p once more, where those of :meth:`load` were."""
+        work.joined(self._masters(), 2)
 
-    def store_momenta(self, m: Floats, positions: Iterable[int] | None = None) -> None:
-        """Round ``m`` back to all tensors, or to those at ``positions``."""
+    def _masters(self) -> list[Floats]:
         group = self.group
-        for position in range(len(group.spans)) if positions is None else positions:
-            put_back(group.momenta[position], m[group.spans[position]])
+        if not group.is_split:
+            return group.params
+        rows = zip(group.params, group.rests, strict=True)
+        return [param if rest is None else join(param, rest) for param, rest in rows]
+
+    def store(self, p: Floats | None, m: Floats | None, draw: Draw, positions: Sequence[int] | None = None) -> None:
+        """Round ``p`` and ``m``, if given, back to all tensors, or to those at ``positions``: to all or to none.
+
+        What has to be allocated for that is, before the first is written.
+        """
+        group = self.group
+        places = range(len(group.spans)) if positions is None else positions
+        if group.is_plain:
+            for values, targets in ((m, group.momenta), (p, group.params)):
+                if values is not None:
+                    _put_back_each(values, group.spans, targets, places)
+            return
+        ready: list[tuple[Floats, Floats]] = []
+        for position in places:
+            span, tensor = group.spans[position], group.tensors[position]
+            if m is not None:
+                ready += ready_to_put_back(group.momenta[position], m[span])
+            if p is not None:
+                ready += tensor.stored.ready(group.params[position], group.rests[position], p[span], draw)
+        for old, new in ready:
+            put(new, old)
+
+
+def _put_back_each(values: Floats, spans: Sequence[slice], targets: Sequence[Floats], places: Iterable[int]) -> None:
+    for place in places:
+        target, part = targets[place], values[spans[place]]
+        put(part if target.ndim == 1 else part.reshape(target.shape), target)

@@ -11,7 +11,7 @@ import numpy as np
 
 from signopt.backends import _numpy_blocks as kernels
 from signopt.backends._layout import Box, boxes, row_boxes
-from signopt.backends._numpy_blocks import Floats, Workspace, has_nan
+from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._numpy_tensors import Batch, Block, Cut, Group, at
 from signopt.backends._pairwise import combined, leaves
 from signopt.rules.tiger import TigerCoefficients
@@ -47,7 +47,9 @@ class Look:
         self.cut = cut
         self.broken = False
         shape, tensor = cut.p.shape, cut.tensor
-        self._rows_fit = tensor.by_row and shape[-1] <= block_limit
+        self._block_limit = block_limit
+        self._rows_fit = moves and tensor.by_row and shape[-1] <= block_limit
+        self._width = np.array(float(shape[-1] if shape else 1))
         self._sums_wanted = moves and tensor.traits.rms is not None and not self._rows_fit
         self._chunk_limit = chunk_limit
         self._bounds = leaves(shape[-1] if tensor.by_row else tensor.size, chunk_limit)
@@ -75,70 +77,91 @@ class Look:
             work.prepare(p.size, self.cut.tensor.compute)
             if self._sums_wanted:
                 self._sums.flat[index] = np.add.reduce(work.squares(p), axis=None)
-            if has_nan(work.flat(g, 0)):
+            if work.has_nan(work.flat(g, 0)):
                 self.broken = True
 
+    def settle(self, k: TigerCoefficients) -> None:
+        """Form the rates, once all chunks have been looked at: those that need no block of the parameter."""
+        tensor = self.cut.tensor
+        if tensor.traits.rms is None:
+            self._rates = np.asarray(0.5 * k.lr).reshape(1)
+        elif self._sums_wanted and not self.broken:
+            counts = np.asarray(float(self.cut.p.shape[-1] if tensor.by_row else tensor.size))
+            sums = combined(self._sums)
+            self._rates = np.empty(len(sums), tensor.compute)
+            _rms_rates(sums, counts, k, self._rates)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows of a block get their RMS there."""
+        return self._block_limit // self.cut.p.shape[-1] if self._rows_fit else 0
+
     def update(self, block: Block, work: Workspace, k: TigerCoefficients) -> None:
-        """Tiger on one block of this tensor, once all chunks have been looked at."""
+        """Tiger on one block of this tensor, once the rates are settled."""
         p, g, m = block.load(work)
         traits = self.cut.tensor.traits
         if self.broken:
-            kernels.shrink(p, k, traits.centre)
-            block.store_params(p, k.draw)
+            kernels.shrink(p, k, work.number(traits.centre))
+            block.store(p, None, k.draw)
         elif k.moves:
-            rate = self._rate(block, p, work, k)
-            kernels.tiger(p, g, m, work, k, rate, block.shape, traits.decays)
-            block.store_params(p, k.draw)
-            block.store_momenta(m)
+            kernels.tiger(p, g, m, work, k, self._rate(block, p, work, k), block.shape, traits.decays)
+            block.store(p, m, k.draw)
         else:
             kernels.tiger_momentum(g, m, work, k)
-            block.store_momenta(m)
+            block.store(None, m, k.draw)
 
-    def _rate(self, block: Block, p: Floats, work: Workspace, k: TigerCoefficients) -> Floats | float:
+    def _rate(self, block: Block, p: Floats, work: Workspace, k: TigerCoefficients) -> Floats:
         tensor, shape = self.cut.tensor, self.cut.p.shape
-        if tensor.traits.rms is None:
-            return 0.5 * k.lr
         if self._rows_fit:
-            squares = work.squares(p).reshape(block.shape)
-            return _rms_rate(np.add.reduce(squares, axis=-1, keepdims=True), shape[-1], k, tensor.compute)
-        row = np.ravel_multi_index([part.start for part in block.box[:-1]], shape[:-1]) if tensor.by_row else 0
-        count = shape[-1] if tensor.by_row else tensor.size
-        return _rms_rate(combined(self._sums[row]), count, k, tensor.compute)
+            squares, rows = work.squares(p).reshape(block.shape), (*block.shape[:-1], 1)
+            count = p.size // shape[-1]
+            sums, rates = work.row_sums[:count].reshape(rows), work.row_rates[tensor.compute][:count].reshape(rows)
+            np.add.reduce(squares, axis=-1, keepdims=True, out=sums)
+            _rms_rates(sums, self._width, k, rates)
+            return rates
+        row = 0
+        if tensor.by_row and tensor.traits.rms is not None:
+            for part, length in zip(block.box[:-1], shape[:-1], strict=True):
+                row = row * length + part.start
+        return self._rates[row : row + 1]
 
 
 def update_batch(batch: Batch, work: Workspace, k: TigerCoefficients) -> None:
     """Tiger on a batch of small tensors, none of them with rows of its own."""
     p, g, m = batch.load(work)
     group = batch.group
-    broken = _broken(group, g)
-    shrunk = p.copy() if broken else p
-    if broken:
-        kernels.shrink(shrunk, k, group.traits.centre)
-    healthy = [position for position in range(len(group.spans)) if position not in broken]
+    flags = work.nan_in_each(g, group.starts, group.flags) if work.has_nan(g) else []
+    broken = [position for position, flag in enumerate(flags) if flag]
+    healthy = [position for position, flag in enumerate(flags) if not flag] if broken else None
     if k.moves:
-        kernels.tiger(p, g, m, work, k, _group_rate(group, p, work, k), p.shape, group.traits.decays)
-        batch.store_params(p, k.draw, healthy)
+        _settle_group(group, p, work, k)
+        kernels.tiger_momentum(g, m, work, k)
+        rate = np.concatenate(group.spread, out=g)  # whose values are in m by now
+        kernels.tiger_step(p, m, work, k, rate, p.shape, group.traits.decays)
+        batch.store(p, m, k.draw, healthy)
     else:
         kernels.tiger_momentum(g, m, work, k)
-    batch.store_params(shrunk, k.draw, broken)
-    batch.store_momenta(m, healthy)
+        batch.store(None, m, k.draw, healthy)
+    if broken:
+        batch.load_params(work)
+        kernels.shrink(p, k, work.number(group.traits.centre))
+        batch.store(p, None, k.draw, broken)
 
 
-def _broken(group: Group, g: Floats) -> set[int]:
-    if not has_nan(g):
-        return set()
-    return set(np.flatnonzero(np.logical_or.reduceat(np.isnan(g), group.starts)).tolist())
-
-
-def _group_rate(group: Group, p: Floats, work: Workspace, k: TigerCoefficients) -> Floats | float:
+def _settle_group(group: Group, p: Floats, work: Workspace, k: TigerCoefficients) -> None:
+    """Leave the rate of every tensor of the group in ``group.rates``."""
     if group.traits.rms is None:
-        return 0.5 * k.lr
+        np.multiply(k.lr, work.number(0.5), out=group.rates)
+        return
     squares = work.squares(p)
-    totals = np.array([np.add.reduce(squares[span]) for span in group.spans])
-    return np.repeat(_rms_rate(totals, group.sizes, k, group.compute), group.sizes)
+    for span, total in zip(group.spans, group.each_total, strict=True):
+        np.add.reduce(squares[span], axis=None, out=total)
+    _rms_rates(group.totals, group.counts, k, group.rates)
 
 
-def _rms_rate(totals: Floats, counts: Floats | int, k: TigerCoefficients, compute: str) -> Floats:
-    """lr·RMS from sums of squares in float64, the RMS rounded once to the compute dtype."""
-    rms = np.sqrt(totals / counts).astype(compute)
-    return np.asarray(k.lr * rms)
+def _rms_rates(totals: Floats, counts: Floats, k: TigerCoefficients, out: Floats) -> None:
+    """lr·RMS from sums of squares in float64, which are overwritten; the RMS is rounded once to the compute dtype."""
+    np.divide(totals, counts, totals)
+    np.sqrt(totals, totals)
+    out[...] = totals
+    np.multiply(k.lr, out, out)

@@ -41,6 +41,9 @@ SCRATCH, SCRATCH_PER_THREAD = 800 << 10, 400 << 10
 """Bytes of scratch for all threads, and for one: small enough for its cache, and large enough that a NumPy call takes
 longer than handing the GIL from one thread to another."""
 
+RESERVE = 64 << 10
+"""Bytes that are set aside for a task that finds no memory."""
+
 Kernel: TypeAlias = Callable[[Floats, Floats, Floats, Workspace, Any], None]
 Task = TypeVar("Task")
 
@@ -120,6 +123,9 @@ class NumpyBackend(Backend):
                 task[0].update(task[1], work, by_dtype[task[1].compute])
 
         crew.run(chain.from_iterable(seen.tasks() for seen in looks), look)
+        for seen in looks:
+            seen.settle(by_dtype[seen.cut.tensor.compute])
+        crew.make_room_for_rows(max((seen.rows_at_once for seen in looks), default=0))
         blocks = ((seen, block) for seen in looks for block in crew.blocks(seen.cut))
         tasks: Iterator[tuple[Look, Block] | Batch] = chain(self._batches(crew, grads), blocks)
         return lambda: crew.run(tasks, update)
@@ -131,8 +137,7 @@ class NumpyBackend(Backend):
         def update(piece: Block | Batch, work: Workspace) -> None:
             p, g, m = piece.load(work)
             kernel(p, g, m, work, by_dtype[piece.compute])
-            piece.store_params(p, coefficients.draw)
-            piece.store_momenta(m)
+            piece.store(p, m, coefficients.draw)
 
         blocks = (block for cut in self._cuts(grads) for block in crew.blocks(cut))
         tasks: Iterator[Block | Batch] = chain(self._batches(crew, grads), blocks)
@@ -155,6 +160,12 @@ class _Crew:
         count = max(1, min(threads, elements // WORTH_A_THREAD))
         self.bytes_each = min(SCRATCH_PER_THREAD, SCRATCH // count) // 8 * 8
         self._workspaces = [Workspace(self.bytes_each) for _ in range(count)]
+        self._reserve: Floats | None = np.empty(RESERVE, np.int8)
+
+    def make_room_for_rows(self, count: int) -> None:
+        """See :meth:`Workspace.make_room_for_rows`."""
+        for workspace in self._workspaces:
+            workspace.make_room_for_rows(count)
 
     def limit(self, slots: int, compute: str) -> int:
         """Elements per block where one needs ``slots`` blocks of scratch."""
@@ -165,9 +176,20 @@ class _Crew:
         return cut.blocks(self.limit(cut.slots, cut.tensor.compute))
 
     def run(self, tasks: Iterable[Task], work: Callable[[Task, Workspace], None]) -> None:
-        """Call ``work(task, workspace)`` for every task."""
+        """Call ``work(task, workspace)`` for every task.
 
-        for_each(tasks, lambda task, thread: work(task, self._workspaces[thread]), len(self._workspaces))
+        A task that finds no memory finds it before it has written anything. It gets the reserve, and is begun again:
+        others may have been written.
+        """
+
+        def work_or_try_again(task: Task, thread: int) -> None:
+            try:
+                work(task, self._workspaces[thread])
+            except MemoryError:
+                self._reserve = None
+                work(task, self._workspaces[thread])
+
+        for_each(tasks, work_or_try_again, len(self._workspaces))
 
 
 def _worth_gathering(tensor: Tensor) -> bool:

@@ -50,7 +50,7 @@ def reordered_descent(p, work, rate, weight_decay, shape=(-1,)):
     p -= np.float32(rate) * work.step
 
 
-def blind_to_nan(values):
+def blind_to_nan(values, room):
     return False
 
 
