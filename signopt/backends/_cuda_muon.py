@@ -29,12 +29,21 @@ def prepare_muon(
 
     Nothing waits for the device. The products are those of :func:`signopt.muon`, by ``cupy.matmul``, which asks cuBLAS
     for float32 without TF32 unless CuPy's environment says otherwise.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If cuBLAS is not installed.
     """
-    steps = [
-        _prepared(param, momentum, grad, k)
-        for param, momentum, grad in zip(params, momenta, grads, strict=True)
-        if param.size
-    ]
+    arrays = [row for row in zip(params, momenta, grads, strict=True) if row[0].size]
+    try:
+        steps = [_prepared(*row, k) for row in arrays]
+    except (ImportError, RuntimeError) as error:
+        if "cublas" not in str(error).lower():
+            raise
+        raise ModuleNotFoundError(
+            "Muon's matrix products on CuPy arrays need cuBLAS: pip install 'signopt[cupy-muon]'"
+        ) from error
     return partial(_take, steps)
 
 

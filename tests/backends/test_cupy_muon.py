@@ -132,6 +132,19 @@ def test_what_fails_before_the_launches_writes_nothing(monkeypatch):
         assert not cupy.asnumpy(opt.momentum[name]).any()
 
 
+def test_without_cublas_the_error_says_what_to_install(monkeypatch):
+    import cupy
+
+    def matmul(*_arrays):
+        raise RuntimeError("Failure finding libcublas.so")
+
+    monkeypatch.setattr(importlib.import_module("signopt.rules.newton_schulz"), "matmul", matmul)
+    param = cupy.ones((3, 4))
+    with pytest.raises(ModuleNotFoundError, match=r"need cuBLAS: pip install 'signopt\[cupy-muon\]'"):
+        signopt.Muon([param]).step([cupy.ones((3, 4))])
+    assert (cupy.asnumpy(param) == 1).all()
+
+
 PLANTED = {
     "a momentum that is a sum": ("return add(mul(B, m), step);", "return add(m, step);"),
     "g weighs 1": ("add(step, mul(B, average))", "add((compute_t)widen(g[i]), mul(B, average))"),

@@ -149,6 +149,7 @@ STEPS = {
     "wide": ((3, 7), {}),
     "tall": ((7, 3), {}),
     "square": ((4, 4), {"nesterov": False}),
+    "a scale of two": ((8, 2), {}),
     "like AdamW": ((6, 2), {"adjust_lr_fn": "match_rms_adamw", "beta": 0.5}),
     "convolution": ((4, 2, 1, 3), {"eps": 0.5}),
     "triples": ((3, 6), {"ns_coefficients": STACK, "ns_steps": 3}),
