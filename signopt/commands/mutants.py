@@ -11,7 +11,7 @@ from pathlib import Path
 from signopt.commands._exit_codes import FAILED, PASSED
 from signopt.conformance.evidence.grid import matrix_picture
 from signopt.conformance.evidence.kill_matrix import Matrix, Row, kill_matrix
-from signopt.conformance.oracle.rules import RULES
+from signopt.conformance.mutants import MUTANTS
 
 __all__ = ["run"]
 
@@ -19,7 +19,7 @@ __all__ = ["run"]
 def run(options: argparse.Namespace) -> int:
     """Run the suite against its own mutants and right ports; print the kill matrix, and write it where asked to."""
     matrix = kill_matrix(
-        [options.rule] if options.rule else RULES,
+        [options.rule] if options.rule else MUTANTS,
         profile=options.profile,
         dtypes=options.dtype or ("float32", "float64"),
         seeds=range(options.seeds),

@@ -174,10 +174,19 @@ def _scenes(rule: str, dtype: str) -> Iterator[Scene]:
     near = {"t0": np.asarray(2.0 ** (np.finfo(dtype).nmant - 1) + np.arange(5), dtype)}
     yield Scene(near, near, ((hyper_of(rule, 2, 0.5, 0.0), {"t0": 1 - near["t0"]}),))
     yield Scene(tensors(rng, MANY, dtype), None, ((hyper_of(rule, 0, 0.02, 0.3), tensors(rng, MANY, dtype)),) * 2)
+    yield _outlier(rule, dtype)
     if rule == "tiger":
         yield from _tiger_scenes(rng, dtype)
     sized = tensors(rng, SIZES, dtype)
     yield Scene(sized, tensors(rng, SIZES, dtype), ((hyper_of(rule, 0, 0.02, 0.3), tensors(rng, SIZES, dtype)),))
+
+
+def _outlier(rule: str, dtype: str) -> Scene:
+    """500 steps alike, one with a gradient 50 times as large, and some more."""
+    params = {"t1": np.asarray([1.0, -2.0], dtype)}
+    scales = [1.0] * 502 + [50.0] + [1.0] * 5
+    hyper = hyper_of(rule, 0, 0.01, 0.0)
+    return Scene(params, None, tuple((hyper, {"t1": np.asarray([scale, scale], dtype)}) for scale in scales))
 
 
 def _tiger_scenes(rng: np.random.Generator, dtype: str) -> Iterator[Scene]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
-from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult
 from signopt.conformance.suite import check, select
@@ -123,7 +122,7 @@ class Matrix:
 
 
 def kill_matrix(
-    rules: Iterable[str] = tuple(RULES),
+    rules: Iterable[str] = tuple(MUTANTS),
     *,
     profile: str = "standard",
     dtypes: Sequence[str] = ("float32", "float64"),
@@ -154,7 +153,7 @@ def kill_matrix(
     checks = {rule: [each.id for each in select(rule, profile)] for rule in rules}
     matrix = Matrix(profile, dtypes, seeds, checks, enough)
     for rule in rules:
-        ports = [(v, False) for v in MUTANTS[rule]] + [(v, True) for v in RIGHT_PORTS[rule]]
+        ports = [(v, False) for v in MUTANTS.get(rule, ())] + [(v, True) for v in RIGHT_PORTS.get(rule, ())]
         for variant, right in ports:
             if only(variant):
                 matrix.rows.append(_row(variant, right, matrix, wrap if not right else lambda port: port))
