@@ -17,8 +17,8 @@ from signopt.conformance.checks import REGISTRY, Check
 HEAD = """# What each check is for
 
 From `signopt mutants --dtype float32 --json matrix.json` and `python docs/checks_table.py matrix.json docs/checks.md`:
-suite {suite}, profile {profile}, {dtypes}, {mutants} mutants and {right} right ports. *Catches* counts the mutants that fail
-the check; the last column names mutants that would pass without it, or says why it stays.
+suite {suite}, profile {profile}, {dtypes}, {mutants} mutants and {right} right ports. *Catches* counts the mutants
+that fail the check; the last column names mutants that would pass without it, or says why it stays.
 
 """
 
