@@ -77,7 +77,7 @@ class Binding:
         if not self._frozen:
             return in_order(grads, self._params)
         if isinstance(grads, Mapping):
-            return in_order({name: grads[name] for name in grads.keys() - self._frozen}, self._params)
+            return in_order({name: grads[name] for name in grads if name not in self._frozen}, self._params)
         named = zip(self._all, in_order(grads, self._all), strict=True)
         return [grad for name, grad in named if name not in self._frozen]
 

@@ -214,7 +214,7 @@ class Groups:
         """For each group the gradients of its parameters that are not frozen."""
         moving = [name for name in self._params if name not in frozen]
         if isinstance(grads, Mapping):
-            ordered = in_order({name: grads[name] for name in grads.keys() - frozen}, moving)
+            ordered = in_order({name: grads[name] for name in grads if name not in frozen}, moving)
         else:
             pairs = zip(self._params, in_order(grads, self._params), strict=True)
             ordered = [grad for name, grad in pairs if name not in frozen]

@@ -246,6 +246,32 @@ def test_a_resumed_run_is_the_run(carry, tmp_path):
     assert not any(np.shares_memory(a, arrays(resumed)[key]) for key, a in arrays(opt).items())
 
 
+@pytest.mark.parametrize("carry", [through_memory, through_file], ids=["memory", "file"])
+def test_groups_of_every_rounding_resume(carry, tmp_path, monkeypatch):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+
+    def rounding_groups(params):
+        own = {name: {name: param} for name, param in params.items()}
+        return signopt.Groups(
+            split=signopt.Lion(own["kernel"], lr=1e-4, rounding="split"),
+            random=signopt.Signum(own["bias"], lr=1e-4, rounding="stochastic", seed=7),
+        )
+
+    def few(step):
+        return {name: grad for name, grad in gradients(step, bfloat16).items() if name in ("kernel", "bias")}
+
+    monkeypatch.setitem(globals(), "groups", rounding_groups)
+    opt = rounding_groups({name: np.ones(SHAPES[name], bfloat16) for name in ("kernel", "bias")})
+    for step in range(4):
+        opt.step(few(step))
+    resumed = carry(opt, tmp_path)
+    for step in range(4, 30):
+        opt.step(few(step))
+        resumed.step(few(step))
+    assert_alike(opt, resumed)
+    assert not (opt.params["kernel"] == 1).all()
+
+
 def spoilt(change):
     state = groups().state_dict()
     change(state)
