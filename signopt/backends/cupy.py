@@ -65,7 +65,6 @@ class CupyBackend(Backend):
         roles: Sequence[str] | None = None,
         storage: Storage = NEAREST,
     ) -> None:
-        self._storage = storage
         self._params = list(params)
         self._momenta = list(momenta)
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]

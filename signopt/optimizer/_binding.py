@@ -117,10 +117,21 @@ class Binding:
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]
-        backend = select(self._wanted, params)(params, momenta, self._roles, self._storage)
+        backend = self._selected(params)(params, momenta, self._roles, self._storage)
         self._written = params + momenta
         self.backend: Backend = backend
         self._facts: Facts = facts_of(self._written)
+
+    def _selected(self, params: list[Array]) -> type[Backend]:
+        """The backend asked for; the kernels for CUDA round to nearest only, so the rule itself serves other modes."""
+        selected = select(self._wanted, params)
+        if selected.name != "cupy" or self._storage.rounding == "nearest":
+            return selected
+        if self._wanted == "cupy":
+            raise ValueError(
+                f"backend 'cupy' rounds to nearest, and rounding is {self._storage.rounding!r}; use backend='auto'"
+            )
+        return PortableBackend
 
     def _bind_anew(self) -> None:
         """Check and bind arrays whose memory, shape, strides, dtype or flags are not what they were."""
