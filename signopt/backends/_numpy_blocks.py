@@ -82,15 +82,8 @@ class Workspace:
 
     def joined(self, arrays: Sequence[Floats], index: int) -> Floats:
         """Copies of ``arrays``, flattened and end to end, at place ``index``."""
-        room = self.slot(index)
-        if all(array.flags.c_contiguous for array in arrays):
-            flats = [array if array.ndim == 1 else array.reshape(-1) for array in arrays]
-            return np.concatenate(flats, out=room, casting="unsafe")
-        start = 0
-        for array in arrays:
-            np.copyto(room[start : start + array.size].reshape(array.shape), array, casting="unsafe")
-            start += array.size
-        return room
+        flats = [array if array.ndim == 1 else array.reshape(-1) for array in arrays]
+        return np.concatenate(flats, out=self.slot(index), casting="unsafe")
 
     def has_nan(self, values: Floats) -> bool:
         """Whether any element is NaN."""

@@ -227,4 +227,8 @@ class Batch:
 def _put_back_each(values: Floats, spans: Sequence[slice], targets: Sequence[Floats], places: Iterable[int]) -> None:
     for place in places:
         target, part = targets[place], values[spans[place]]
-        put(part if target.ndim == 1 else part.reshape(target.shape), target)
+        new = part if target.ndim == 1 else part.reshape(target.shape)
+        try:  # as in put(), whose call would take as long as the copy
+            target[...] = new
+        except MemoryError:
+            target[...] = new
