@@ -193,7 +193,9 @@ def real(value: Any, name: str) -> float:
 def _integer(value: Any, name: str) -> int:
     if not isinstance(value, (bool, np.bool_, Integral)) and getattr(value, "ndim", 1) == 0:
         value = scalar(value, name)
-    if isinstance(value, Traced) and value.is_integer():
+    if isinstance(value, Traced):
+        if not value.is_integer():
+            raise TypeError(f"{name} must be an integer, got a traced {value.array.dtype}")
         return cast("int", value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
+from signopt._checks import check_disjoint, check_writable
 from signopt.backends import Backend, select
 from signopt.backends._interop import is_plain_tensor
 from signopt.backends.portable import PortableBackend
@@ -35,7 +36,11 @@ def local_row(row: Row) -> Row:
     Any other row is returned as it is.
     """
     module = sys.modules.get("torch.distributed.tensor")
-    if module is None or not all(isinstance(tensor, module.DTensor) for tensor in row[:3]):
+    if (
+        module is None
+        or is_plain_tensor(row.param)
+        or not all(isinstance(tensor, module.DTensor) for tensor in row[:3])
+    ):
         return row
     placed: Any = row.param
     if any((t.device_mesh, t.placements) != (placed.device_mesh, placed.placements) for t in (row.grad, row.momentum)):  # type: ignore[attr-defined]
@@ -75,6 +80,9 @@ class Bindings:
         backend = self._bound.get(key)
         if backend is None:
             params = [row.param for row in rows]
+            for label, tensor in _labelled(rows).items():
+                check_writable(tensor, label, f"signopt.{coefficients.rule}")
+            check_disjoint(_labelled(rows), {})
             backend = select("auto", params)(params, [row.momentum for row in rows], [row.role for row in rows])
         bound[key] = backend
         return backend.prepare([row.grad for row in rows], coefficients)
@@ -91,6 +99,11 @@ def _by_place(rows: Sequence[Row]) -> dict[Any, list[Row]]:
     for row in rows:
         places[row.param.device if all(map(is_plain_tensor, row[:3])) else None].append(row)
     return places
+
+
+def _labelled(rows: Sequence[Row]) -> dict[str, Tensor]:
+    labels = (("parameter", 0), ("momentum of parameter", 2))
+    return {f"{what} {place}": row[column] for place, row in enumerate(rows) for what, column in labels}  # type: ignore[misc]
 
 
 def _where(tensor: Tensor) -> tuple[Any, ...]:

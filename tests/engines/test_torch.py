@@ -303,6 +303,37 @@ def test_a_matrix_of_zeros_is_warned_about():
         signopt.torch.Tiger([("w", torch.nn.Parameter(torch.zeros(2, 2)))])
 
 
+def test_tensors_that_share_memory_are_refused():
+    memory = torch.zeros(10)
+    broadcast = torch.nn.Parameter(torch.ones(1).expand(3))
+    views = [torch.nn.Parameter(memory[:6]), torch.nn.Parameter(memory[4:])]
+    for params, words in ((views, "overlap in memory"), ([broadcast], "in several elements")):
+        for param in params:
+            param.grad = torch.ones(param.shape)
+        with pytest.raises(ValueError, match=words):
+            build("Lion", params).step()
+    assert not memory.any()
+
+
+@pytest.mark.parametrize("kind", ["Lion", "Tiger"])
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        pytest.param(torch.ones(4, 6).T, id="transposed"),
+        pytest.param(torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last), id="channels-last"),
+        pytest.param(torch.ones(8, 8)[::2, ::3], id="strided"),
+        pytest.param(torch.ones(()), id="0-d"),
+        pytest.param(torch.ones(0, 3), id="empty"),
+    ],
+)
+def test_every_layout(kind, tensor):
+    param = torch.nn.Parameter(tensor.clone(memory_format=torch.preserve_format))
+    param.grad = torch.randn(param.shape, generator=torch.Generator().manual_seed(0))
+    expected = rule_step(kind, param, param.grad, torch.zeros_like(param), 0)
+    build(kind, [param]).step()
+    assert_same_bits(param.detach().numpy(), expected[0])
+
+
 PROFILES = {"lion": "strict", "signum": "core", "tiger": "core"}
 """`signopt check` runs all of them in full; here each once, in what time a test has."""
 
