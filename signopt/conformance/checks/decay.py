@@ -18,7 +18,7 @@ NAMES = (
 @check("decay/size", profile="core", essential=True)
 def size(s: Session) -> None:
     """Weight decay is lr·λ·p, decoupled from the gradient and multiplied by the rate."""
-    for lr, weight_decay in ((0.1, 0.5), (0.0625, 2.0), (0.25, 0.125)):
+    for lr, weight_decay in ((0.1, 0.5), (0.0625, 2.0), (0.25, 0.125), (0.5, 0.1)):
         s.start(sized(s, 32, 0, 3), s.hyper(lr=lr, weight_decay=weight_decay)).step(s.array(sized(s, 32, -12, -6)))
 
 
