@@ -27,7 +27,8 @@ def pytest_sessionfinish(session, exitstatus):
     """Let a run of the whole suite that ran little fail."""
     config = session.config
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    whole = config.args == config.getini("testpaths") and not config.option.keyword and not config.option.lf
+    chosen = config.option.keyword or getattr(config.option, "lf", False)  # the cache may be switched off
+    whole = config.args == config.getini("testpaths") and not chosen
     if reporter is None or hasattr(config, "workerinput") or not whole or exitstatus != 0:
         return
     skipped, passed = (len(reporter.stats.get(outcome, [])) for outcome in ("skipped", "passed"))
