@@ -118,7 +118,7 @@ class Binding:
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]
         backend = self._selected(params)(params, momenta, self._roles, self._storage)
-        self._written = params + momenta
+        self._written = params + momenta + [rest for rest in self._storage.rests if rest is not None]
         self.backend: Backend = backend
         self._facts: Facts = facts_of(self._written)
 
@@ -143,15 +143,26 @@ class Binding:
             checks.check_partner(param, momentum, label, "momentum")
             checks.check_momentum_dtype(dtype_name(param), dtype_name(momentum), label)
             checks.check_writable(momentum, f"momentum[{name!r}]", f"signopt.{self._rule}")
+        self._check_rests()
         checks.check_disjoint(self._labelled(), {})
         threads = getattr(self.backend, "threads", None)
         self._bind()
         if threads is not None:
             self.backend.threads = threads  # type: ignore[attr-defined]
 
+    def _check_rests(self) -> None:
+        for index, (name, param) in enumerate(self._params.items()):
+            rest, label = self._storage.rest(index), f"rests[{name!r}]"
+            if rest is None:
+                continue
+            checks.check_writable(rest, label, f"signopt.{self._rule}")
+            if tuple(rest.shape) != tuple(param.shape) or dtype_name(rest) != "int16":
+                raise ValueError(f"{label} is no longer an int16 array of the shape of params[{name!r}]")
+
     def _checked(self, given: list[Any]) -> list[Array]:
         """The gradients as arrays of a known library, checked; remembered if nothing had to be converted."""
         self._seen.forget()
+        self._seen_by_backend = False
         if all(map(checks.are_twins, self._params.values(), given)):
             grads = given
         else:
