@@ -334,11 +334,8 @@ def test_every_layout(kind, tensor):
     assert_same_bits(param.detach().numpy(), expected[0])
 
 
-PROFILES = {"lion": "strict", "signum": "core", "tiger": "core"}
-"""`signopt check` runs all of them in full; here each once, in what time a test has."""
-
-
 @pytest.mark.parametrize("candidate", OWN_TORCH, ids=lambda candidate: candidate.rule)
 def test_it_is_a_conforming_port(candidate):
-    report = check(candidate.build(), profile=PROFILES[candidate.rule])
+    """`signopt check signopt/torch --profile strict` takes minutes; here is what a test has time for."""
+    report = check(candidate.build(), profile="core")
     assert report.verdict == "pass", report.to_dict()
