@@ -1,6 +1,6 @@
-"""Train a two-layer network on handwritten digits with Lion, Tiger and AdamW, and draw the loss curves.
+"""Train a two-layer network on handwritten digits with Lion, Tiger, Muon and AdamW, and draw the loss curves.
 
-    python docs/digits/train.py [--picture docs/_static/digits.svg]
+    python docs/digits/train.py [--picture docs/_static/digits.svg] [--norms docs/_static/digits-norms.svg]
 
 Everything is NumPy: the network, its gradients, and the updates in place. The data are the 1 797 images of 8 × 8 pixels
 that scikit-learn ships; every fourth image is kept for the test. AdamW is written out below as the yardstick.
@@ -40,10 +40,26 @@ class AdamW:
             param -= self.lr * (mean / scale + self.weight_decay * param)
 
 
+def muon_and_lion(params, decay="plain", weight_decay=0.1):
+    """Muon for the kernels, Lion for the biases, as one optimizer."""
+    kernels = {name: param for name, param in params.items() if param.ndim == 2}
+    biases = {name: param for name, param in params.items() if param.ndim < 2}
+    return signopt.Groups(
+        kernels=signopt.Muon(kernels, lr=0.02, weight_decay=weight_decay, decay=decay, schedule={0: 1.0, 1_300: 0.0}),
+        biases=signopt.Lion(biases, lr=1e-3),
+    )
+
+
 OPTIMIZERS = {
     "Lion": lambda params: signopt.Lion(params, lr=1e-3, weight_decay=0.1),
     "Tiger": lambda params: signopt.Tiger(params, lr=5e-3, weight_decay=0.1, schedule={50: 1.0, 1_300: 0.0}),
+    "Muon + Lion": muon_and_lion,
     "AdamW": AdamW,
+}
+DECAYS = {
+    "no decay": lambda params: muon_and_lion(params, weight_decay=0.0),
+    "plain decay": lambda params: muon_and_lion(params, weight_decay=0.5),
+    "spectral decay": lambda params: muon_and_lion(params, decay="spectral", weight_decay=0.5),
 }
 
 
@@ -91,11 +107,11 @@ def loss_and_gradients(params, images, labels):
     }
 
 
-def train(name, epochs=EPOCHS, seed=0):
-    """The mean training loss of each epoch, and the accuracy on the test images."""
+def train(name, epochs=EPOCHS, seed=0, optimizers=OPTIMIZERS, watch=None):
+    """The mean training loss of each epoch, and the accuracy on the test images; ``watch`` sees the parameters."""
     train_images, train_labels, test_images, test_labels = data()
     params = network(seed)
-    optimizer = OPTIMIZERS[name](params)
+    optimizer = optimizers[name](params)
     rng = np.random.default_rng(seed)
     losses = []
     for _ in range(epochs):
@@ -107,8 +123,44 @@ def train(name, epochs=EPOCHS, seed=0):
             optimizer.step(grads)
             epoch.append(loss)
         losses.append(float(np.mean(epoch)))
+        if watch is not None:
+            watch(params)
     accuracy = float((forward(params, test_images)[1].argmax(axis=1) == test_labels).mean())
     return losses, accuracy
+
+
+def singular_values(name, epochs=EPOCHS):
+    """The singular values of the hidden layer after each epoch, largest first, and the accuracy on the test images."""
+    seen = []
+    _, accuracy = train(
+        name,
+        epochs,
+        optimizers=DECAYS,
+        watch=lambda params: seen.append(np.linalg.svd(params["hidden/kernel"], compute_uv=False)),
+    )
+    return np.array(seen), accuracy
+
+
+def draw_norms(picture):
+    """Left, the largest singular value of the hidden layer over the run; right, all of them at its end."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "signopt"
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+    for name in DECAYS:
+        values, accuracy = singular_values(name)
+        left.plot(range(1, len(values) + 1), values[:, 0], label=f"{name}: {accuracy:.1%} right")
+        right.plot(range(1, values.shape[1] + 1), values[-1])
+        print(f"{name:15} largest {values[-1][0]:.3f}, smallest {values[-1][-1]:.3f}   test accuracy {accuracy:.2%}")
+    left.set(xlabel="epoch", title="largest singular value", ylim=(0, None))
+    right.set(xlabel="which", title="all, at the end", ylim=(0, None))
+    left.legend(fontsize=8)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(picture, metadata={"Date": None})
 
 
 def draw(results, picture):
@@ -132,14 +184,17 @@ def draw(results, picture):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--picture", type=Path, help="where to draw the loss curves (.svg or .png)")
+    parser.add_argument("--norms", type=Path, help="where to draw the singular values under each decay")
     arguments = parser.parse_args()
     results = {}
     for name in OPTIMIZERS:
         results[name] = train(name)
         losses, accuracy = results[name]
-        print(f"{name:6} last loss {losses[-1]:.4f}   test accuracy {accuracy:.2%}", flush=True)
+        print(f"{name:11} last loss {losses[-1]:.4f}   test accuracy {accuracy:.2%}", flush=True)
     if arguments.picture:
         draw(results, arguments.picture)
+    if arguments.norms:
+        draw_norms(arguments.norms)
 
 
 if __name__ == "__main__":

@@ -34,3 +34,11 @@ def test_the_gradients_are_those_of_the_loss():
             sides.append(digits.loss_and_gradients(params, images, labels)[0])
         param[index] = value
         assert abs((sides[0] - sides[1]) / (2 * step) - grads[name][index]) < 1e-6 * abs(grads[name][index]) + 1e-9
+
+
+def test_spectral_decay_lowers_the_largest_singular_value_and_spares_the_small_ones():
+    free, plain, spectral = (digits.singular_values(name, epochs=20)[0][-1] for name in digits.DECAYS)
+    assert plain[0] < spectral[0] < free[0]
+    middle = len(free) // 2
+    assert abs(spectral[middle] / free[middle] - 1) < abs(plain[middle] / free[middle] - 1)
+    assert plain[middle] < 0.9 * free[middle]
