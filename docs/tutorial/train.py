@@ -86,6 +86,12 @@ def hidden_matrices(named):
     return {name: p for name, p in named.items() if p.ndim == 2 and name.startswith("blocks")}
 
 
+def tiger(named, steps):
+    """Tiger reads roles from names, but torch calls the scale of a norm its weight."""
+    roles = {name: "scale" for name in named if name.endswith("norm.weight")}
+    return signopt.Tiger(named, lr=2e-2, weight_decay=0.1, roles=roles, schedule=schedule(steps))
+
+
 def muon_and_lion(named, steps, decay="plain"):
     """Muon for the matrices of the blocks, Lion for everything else, as one optimizer."""
     matrices = hidden_matrices(named)
@@ -98,7 +104,7 @@ def muon_and_lion(named, steps, decay="plain"):
 
 OPTIMIZERS = {
     "Lion": lambda named, steps: signopt.Lion(named, lr=1e-3, weight_decay=0.1, schedule=schedule(steps)),
-    "Tiger": lambda named, steps: signopt.Tiger(named, lr=2e-2, weight_decay=0.1, schedule=schedule(steps)),
+    "Tiger": tiger,
     "Muon + Lion": muon_and_lion,
 }
 
