@@ -13,6 +13,7 @@ from typing import Any
 from docs.field.findings import Finding, explain, load
 from docs.field.runs import rows, run_row
 from signopt.conformance.adapters.discovery import discover
+from signopt.conformance.oracle.rules import RULES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the reports")
     parser.add_argument("--past", type=Path, help="folder of releases of the past, each distribution-version")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="only ports whose distribution is one of these")
+    parser.add_argument("--rule", nargs="+", choices=tuple(RULES), default=tuple(RULES), help="only ports of these rules")
     parser.add_argument("--profile", default="standard")
     parser.add_argument("--seconds", type=float, default=900.0, help="limit for one port")
     parser.set_defaults(command=_run)
@@ -38,9 +40,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
-    chosen = [row for row in rows(options.past) if not options.only or row.candidate.distribution in options.only]
+    named = [row for row in rows(options.past) if not options.only or row.candidate.distribution in options.only]
+    chosen = [row for row in named if row.candidate.rule in options.rule]
     if not chosen:
-        raise SystemExit(f"no port of {', '.join(options.only)} is known")
+        raise SystemExit(f"no port of {', '.join(options.only or options.rule)} is known")
     findings, surprises = load(), []
     for row in chosen:
         result = run_row(row, options.out, options.profile, options.seconds)

@@ -84,7 +84,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Result], str]], ...] = (
     ("passed", lambda each: str(each["report"]["counts"]["passed"])),
     ("failed", lambda each: str(each["report"]["counts"]["failed"])),
     ("not applicable", lambda each: str(each["report"]["counts"]["not_applicable"])),
-    ("dtypes", lambda each: ", ".join(each["report"]["declared"]["dtypes"])),
+    ("dtypes", lambda each: ", ".join(each["report"]["declared"].get("dtypes", ("float32", "float64")))),
     ("decay", lambda each: each["report"]["declared"].get("decay", "")),
     ("sign of NaN", lambda each: _NAN[each["report"]["declared"].get("nan", "")]),
     ("subnormals", lambda each: each["report"]["declared"].get("subnormals", "keep")),

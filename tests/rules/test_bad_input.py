@@ -122,7 +122,9 @@ def test_devices_are_not_mixed():
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("junk", [None, "array", [1.0, 2.0], object(), 3, {"a": 1}], ids=lambda junk: type(junk).__name__)
+@pytest.mark.parametrize(
+    "junk", [None, "array", [1.0, 2.0], object(), 3, {"a": 1}], ids=lambda junk: type(junk).__name__
+)
 def test_arrays_are_arrays(rule, junk):
     for position in range(3):
         arrays = [ONE, ONE, ONE]
