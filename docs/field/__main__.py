@@ -32,7 +32,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the reports")
     parser.add_argument("--past", type=Path, help="folder of releases of the past, each distribution-version")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="only ports whose distribution is one of these")
-    parser.add_argument("--rule", nargs="+", choices=tuple(RULES), default=tuple(RULES), help="only ports of these rules")
+    parser.add_argument(
+        "--rule", nargs="+", choices=tuple(RULES), default=tuple(RULES), help="only ports of these rules"
+    )
     parser.add_argument("--profile", default="standard")
     parser.add_argument("--seconds", type=float, default=900.0, help="limit for one port")
     parser.set_defaults(command=_run)

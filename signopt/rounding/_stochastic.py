@@ -79,7 +79,7 @@ def round_float16(x: Array, words: Array) -> Array:
     """Round float32 to float16 with words u below 2³²: away from zero where f·2³² + u ≥ 2³².
 
     f is the place of ``x`` between its two neighbours, as a multiple of 2⁻³² rounded down, which is exact down to
-    |x| = 2⁻³²; any NaN becomes 0x7e00, and from 65 536 on all is Inf.
+    magnitude 2⁻³²; any NaN becomes 0x7e00, and from 65 536 on all is Inf.
     """
     return _rounded(x, words, _float16_bits, "float16")
 
