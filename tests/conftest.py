@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -18,6 +19,16 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 HOSTILE_PORTS = str(Path(__file__).parent / "conformance" / "isolation")
 if HOSTILE_PORTS not in sys.path:
     sys.path.insert(0, HOSTILE_PORTS)
+
+
+@pytest.fixture(autouse=True)
+def _jax_as_it_was():
+    """A test that turns on 64-bit JAX leaves it as it was to the next one."""
+    before = "jax" in sys.modules and sys.modules["jax"].config.jax_enable_x64
+    yield
+    if "jax" in sys.modules and sys.modules["jax"].config.jax_enable_x64 != before:
+        sys.modules["jax"].config.update("jax_enable_x64", before)
+
 
 MOST_LEFT_OUT = 0.25
 """Of the whole suite, what may be skipped; a run that left out more has proven too little to be green."""
