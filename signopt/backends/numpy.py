@@ -41,6 +41,9 @@ SCRATCH, SCRATCH_PER_THREAD = 800 << 10, 400 << 10
 """Bytes of scratch for all threads, and for one: small enough for its cache, and large enough that a NumPy call takes
 longer than handing the GIL from one thread to another."""
 
+SCRATCH_OF_MANY = 600 << 10
+"""The same for more than two threads, whose tasks in flight take memory too."""
+
 RESERVE = 64 << 10
 """Bytes that are set aside for a task that finds no memory."""
 
@@ -158,7 +161,7 @@ class _Crew:
 
     def __init__(self, threads: int, elements: int) -> None:
         count = max(1, min(threads, elements // WORTH_A_THREAD))
-        self.bytes_each = min(SCRATCH_PER_THREAD, SCRATCH // count) // 8 * 8
+        self.bytes_each = min(SCRATCH_PER_THREAD, (SCRATCH if count <= 2 else SCRATCH_OF_MANY) // count) // 8 * 8
         self._workspaces = [Workspace(self.bytes_each) for _ in range(count)]
         self._reserve: Floats | None = np.empty(RESERVE, np.int8)
 
