@@ -1,6 +1,6 @@
 """Train a small character transformer with Lion, Tiger, Muon and AdamW, and draw the loss curves.
 
-    python docs/tutorial/train.py [--steps 400] [--picture docs/_static/tutorial.svg]
+    python docs/tutorial/train.py [--steps 250] [--picture docs/_static/tutorial.svg]
 
 The text is the language reference that every Python ships (``pydoc_data.topics``); its last tenth is kept to validate.
 The model and its gradients are torch's, on the CPU; the optimizers update its parameters in place.
@@ -173,7 +173,7 @@ def draw(runs, path):
 def main() -> None:
     """Train with each, print a line for each, draw if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     runs = {}
