@@ -45,3 +45,10 @@ def test_wrong_entries_are_refused(script, line, message, tmp_path, monkeypatch)
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=message):
         script.load()
+
+
+def test_the_readme_gives_the_counts_of_the_register(script):
+    entries = script.load()
+    wrong = sum(entry["verdict"] == "wrong" for entry in entries)
+    readme = " ".join((FOLDER.parents[1] / "README.md").read_text("utf-8").split())
+    assert f"Of {len(entries)} public implementations of these rules, {wrong} compute something else" in readme
