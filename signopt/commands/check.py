@@ -18,11 +18,11 @@ from signopt.conformance import byte_order
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.adapters.published import surprises
 from signopt.conformance.deviations import as_toml, load, stated
+from signopt.conformance.errors import PortBroke, PortRefused
 from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import PortError, PortFailure
 from signopt.conformance.protocol.wire import brief
 from signopt.conformance.report import Report
 from signopt.conformance.reporting.html import as_html
@@ -107,7 +107,7 @@ def _check_everything(options: argparse.Namespace, status: Status) -> list[Repor
     """Every candidate that is installed and meant to be the rule that it names; each is reported as it is done."""
     try:
         known = listed(_limits(options))
-    except PortFailure as failure:
+    except PortBroke as failure:
         raise ValueError(f"cannot list what there is to check: {failure}") from None
     reports = []
     for each in known:
@@ -150,7 +150,7 @@ def _check_command(options: argparse.Namespace, status: Status) -> list[Report]:
             replay = stack.enter_context(Path(options.replay).open("wb"))
         try:
             rules, notes = ([options.rule], []) if options.rule else _rules(options.port_command, _limits(options))
-        except PortFailure as failure:
+        except PortBroke as failure:
             name = Path(options.port_command[0]).name
             return [Report(name, "", options.profile, options.seed, obstacles=[f"could not run: {failure}"])]
         reports = [_check_process(options, rule, replay, status) for rule in rules]
@@ -160,7 +160,7 @@ def _check_command(options: argparse.Namespace, status: Status) -> list[Report]:
 
 def _rules(command: list[str], limits: Limits) -> tuple[list[str | None], list[str]]:
     """The rules that a program knows, from its handshake, and what is odd about them; [None] if it does not say."""
-    with ProcessPort(command, limits=limits) as port, contextlib.suppress(PortError, NotImplementedError):
+    with ProcessPort(command, limits=limits) as port, contextlib.suppress(PortRefused, NotImplementedError):
         rules = port.describe().get("rules")
         if rules is None:
             return [None], []

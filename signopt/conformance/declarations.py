@@ -43,19 +43,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from signopt.conformance.errors import DeclarationError
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.habits import names_of
 from signopt.conformance.oracle.rules import RULES
 
-__all__ = ["RULES", "Declaration", "DeclarationError"]
+__all__ = ["RULES", "Declaration"]
 
 _MOST_REMARKS = 10
 _OF_THE_PROTOCOL = ("configure", "round_with", "rules")
 _EVERY_RULE = ("name", "rule", "version", "dtypes")
-
-
-class DeclarationError(ValueError):
-    """``describe()`` says something that the suite cannot act on."""
 
 
 @dataclass(frozen=True)

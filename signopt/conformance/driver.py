@@ -10,37 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.causes import lacking, message_of
+from signopt.conformance.errors import PortBroke, PortHung, PortMisbehaved, PortNotRun, PortRaised
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.protocol.errors import PortFailure, PortHung, lacking, words
 from signopt.conformance.protocol.values import type_name
 from signopt.conformance.watchdog import call_within
 
-__all__ = [
-    "PATIENCE", "Driver", "PortNotRunError", "PortRaisedError", "PortWrongError", "as_port", "make_port", "quietly",
-]  # fmt: skip
+__all__ = ["PATIENCE", "Driver", "as_port", "make_port", "quietly"]
 
 PATIENCE = 60.0
 """Seconds of its own that a port may take for one call within this process; three times in all."""
 _MOST_HANGS = 3
 
 Tensors = dict[str, np.ndarray[Any, Any]]
-
-
-class PortRaisedError(Exception):
-    """The port raised; ``cause`` is what it raised and ``method`` where."""
-
-    def __init__(self, method: str, cause: BaseException) -> None:
-        self.method, self.cause = method, cause
-        name = getattr(cause, "type_name", type(cause).__name__)
-        super().__init__(f"{method}() raised {name}: {words(cause)[:300]}")
-
-
-class PortWrongError(Exception):
-    """The port returned something that is not what its interface says."""
-
-
-class PortNotRunError(Exception):
-    """The port could not be run here: too little time or memory, or something is missing. It accuses nobody."""
 
 
 def as_port(target: Any) -> Any:
@@ -53,17 +35,17 @@ def make_port(target: Any) -> Any:
 
     Raises
     ------
-    PortNotRunError
+    PortNotRun
         If the target takes longer, or raises.
     """
     try:
         return _guarded("making the port", as_port, target, seconds=PATIENCE)
-    except PortRaisedError as error:
-        raise PortNotRunError(f"making the port: {type(error.cause).__name__}: {words(error.cause)}") from error
+    except PortRaised as error:
+        raise PortNotRun(f"making the port: {type(error.cause).__name__}: {message_of(error.cause)}") from error
 
 
 class Driver:
-    """A port behind guards. No exception of the port passes but as one of the three of this module."""
+    """A port behind guards. No exception of the port passes but as `PortRaised`, `PortMisbehaved` or `PortNotRun`."""
 
     def __init__(self, port: Any) -> None:
         self.port = port
@@ -74,25 +56,25 @@ class Driver:
 
         Raises
         ------
-        PortRaisedError
+        PortRaised
             If it raised.
-        PortWrongError
+        PortMisbehaved
             If it has no such method, or its process broke down in a way that is its own fault.
-        PortNotRunError
+        PortNotRun
             If it did not return in time, or cannot run here.
         """
         if self._hangs >= _MOST_HANGS:
-            raise PortNotRunError(f"{method}() was not called: {_MOST_HANGS} calls before it never returned")
+            raise PortNotRun(f"{method}() was not called: {_MOST_HANGS} calls before it never returned")
         try:
             return _guarded(method, self._method, method, *args, seconds=self._seconds())
-        except PortNotRunError as error:
+        except PortNotRun as error:
             self._hangs += isinstance(error.__cause__, PortHung)
             raise
 
     def _method(self, name: str, *args: Any) -> Any:
         method = getattr(self.port, name, None)
         if method is None:
-            raise PortWrongError(f"the port has no method {name}()")
+            raise PortMisbehaved(f"the port has no method {name}()")
         return quietly(method, *args)
 
     def _seconds(self) -> float:
@@ -109,7 +91,7 @@ class Driver:
             return
         try:
             self.call("init", params, dict(hyper), {name: array.copy() for name, array in momentum.items()})
-        except PortRaisedError as error:
+        except PortRaised as error:
             if isinstance(error.cause, NotImplementedError):
                 raise NotImplementedError from error
             raise
@@ -153,18 +135,18 @@ def _guarded(method: str, function: Callable[..., Any], *args: Any, seconds: flo
     process = os.getpid()
     try:
         return call_within(seconds, function, *args)
-    except (PortWrongError, KeyboardInterrupt):
+    except (PortMisbehaved, KeyboardInterrupt):
         raise
-    except PortFailure as error:
+    except PortBroke as error:
         if error.accuses:
-            raise PortWrongError(str(error)) from error
+            raise PortMisbehaved(str(error)) from error
         advice = f"{method}() " if isinstance(error, PortHung) else ""
-        raise PortNotRunError(f"{advice}{error}") from error
+        raise PortNotRun(f"{advice}{error}") from error
     # A port is foreign code: whatever it raises, even to leave the process, is a result of the check and not ours.
     except BaseException as error:
         if lacking(error):
-            raise PortNotRunError(f"{method}() raised {type(error).__name__}: {words(error)}") from error
-        raise PortRaisedError(method, error) from error
+            raise PortNotRun(f"{method}() raised {type(error).__name__}: {message_of(error)}") from error
+        raise PortRaised(method, error) from error
     finally:
         if os.getpid() != process:
             os._exit(0)  # the port has forked, and this is the copy: the check goes on in the original
@@ -174,29 +156,29 @@ def _checked(method: str, returned: Any, like: Tensors, *, same_dtype: bool) -> 
     """What was returned as arrays of our own; reading it is foreign code too."""
     try:
         return _arrays(method, returned, like, same_dtype)
-    except PortWrongError:
+    except PortMisbehaved:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {words(error)}"
+        said = f"{type(error).__name__}: {message_of(error)}"
         if lacking(error):
-            raise PortNotRunError(f"reading what {method}() returned raised {said}") from error
-        raise PortWrongError(f"{method}() returned what cannot be read: {said}") from error
+            raise PortNotRun(f"reading what {method}() returned raised {said}") from error
+        raise PortMisbehaved(f"{method}() returned what cannot be read: {said}") from error
 
 
 def _arrays(method: str, returned: Any, like: Tensors, same_dtype: bool) -> Tensors:
     if not isinstance(returned, Mapping):
-        raise PortWrongError(f"{method}() returned {type_name(returned)}, not a mapping of names to arrays")
+        raise PortMisbehaved(f"{method}() returned {type_name(returned)}, not a mapping of names to arrays")
     missing, extra = [n for n in like if n not in returned], [str(n) for n in returned if n not in like]
     if missing or extra:
-        raise PortWrongError(f"{method}() has wrong names: missing {missing[:5]}, unknown {extra[:5]}")
+        raise PortMisbehaved(f"{method}() has wrong names: missing {missing[:5]}, unknown {extra[:5]}")
     return {name: _array(f"{method}()[{name!r}]", returned[name], like[name], same_dtype) for name in like}
 
 
 def _array(where: str, value: Any, like: np.ndarray[Any, Any], same_dtype: bool) -> np.ndarray[Any, Any]:
     if not isinstance(value, (np.ndarray, np.generic)):
-        raise PortWrongError(f"{where} is {type_name(value)}, not a NumPy array")
+        raise PortMisbehaved(f"{where} is {type_name(value)}, not a NumPy array")
     if value.shape != like.shape:
-        raise PortWrongError(f"{where} has shape {value.shape}, not {like.shape}")
+        raise PortMisbehaved(f"{where} has shape {value.shape}, not {like.shape}")
     if value.dtype != like.dtype and (same_dtype or value.dtype.name not in FORMATS):
-        raise PortWrongError(f"{where} has dtype {value.dtype}, not {like.dtype}")
+        raise PortMisbehaved(f"{where} has dtype {value.dtype}, not {like.dtype}")
     return np.array(value)

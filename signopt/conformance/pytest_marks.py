@@ -10,10 +10,11 @@ from signopt.conformance import diagnosis
 from signopt.conformance.checks import Check
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, as_port
+from signopt.conformance.errors import CheckNotRun
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.suite import run_check, select
 
-__all__ = ["CheckCall", "NotRunError", "parametrize"]
+__all__ = ["CheckCall", "parametrize"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,12 @@ class CheckCall:
         if result.status == "failed":
             raise AssertionError(_failed(result, described))
         if result.status == "not_run":
-            raise NotRunError(f"{result.id}[{result.dtype}] did not run: {result.reason}")
+            raise CheckNotRun(f"{result.id}[{result.dtype}] did not run: {result.reason}")
         if result.status == "not_applicable":
             import pytest
 
             pytest.skip(result.reason)
         return result
-
-
-class NotRunError(Exception):
-    """A check could not run: an error of the test, and no failure of the port."""
 
 
 def _failed(result: CheckResult, described: Mapping[str, Any]) -> str:

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from signopt.conformance.adapters.discovery import TargetError, resolve
-from signopt.conformance.declarations import Declaration, DeclarationError
+from signopt.conformance.adapters.discovery import resolve
+from signopt.conformance.declarations import Declaration
 from signopt.conformance.deviations import load, stated
-from signopt.conformance.driver import Driver, PortNotRunError, PortRaisedError, PortWrongError, make_port
+from signopt.conformance.driver import Driver, make_port
+from signopt.conformance.errors import DeclarationError, PortMisbehaved, PortNotRun, PortRaised, TargetError
 from signopt.conformance.pytest_marks import CheckCall, parametrize
 
 __all__ = ["PortCheck", "PortNode", "port_node"]
 
 _UNUSABLE = (
-    TargetError, DeclarationError, PortRaisedError, PortWrongError, PortNotRunError, OSError, ValueError,
+    TargetError, DeclarationError, PortRaised, PortMisbehaved, PortNotRun, OSError, ValueError,
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.declarations import Declaration
-from signopt.conformance.driver import Driver, PortRaisedError, PortWrongError, Tensors
+from signopt.conformance.driver import Driver, Tensors
+from signopt.conformance.errors import PortMisbehaved, PortRaised
 from signopt.conformance.oracle.formats import FORMATS, Format, format_of
 from signopt.conformance.oracle.momentum import Momentum
 from signopt.conformance.oracle.rules import RULES, Optimizer, Rule, SignRule
@@ -130,7 +131,7 @@ class Session:
         """An edge of the domain: a port that raises an error of its own here refuses it, and is not wrong."""
         try:
             yield
-        except PortRaisedError as error:
+        except PortRaised as error:
             self.result.notes.append(f"refuses {what}: {error}")
 
     def expect_equal(self, got: Tensors, wanted: Tensors, message: str) -> None:
@@ -270,7 +271,7 @@ class Run:
         own, declared = format_of(self.param[name].dtype), self._momentum_format(name)
         wide = self.session.habits.compute_format(own)
         if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
-            raise PortWrongError(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
+            raise PortMisbehaved(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
 
     def _record(self, fault: Fault) -> None:
         result = self.session.result

@@ -10,11 +10,11 @@ import numpy as np
 
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.byte_order import explains, follows, swapped, telling
-from signopt.conformance.declarations import Declaration, DeclarationError
+from signopt.conformance.declarations import Declaration
+from signopt.conformance.errors import DeclarationError, PortBroke, PortRefused, PortUnfinished, ProtocolViolation
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.rules import RULES, Optimizer
 from signopt.conformance.protocol.child import Child, Limits
-from signopt.conformance.protocol.errors import PortError, PortFailure, PortUnfinished, ProtocolViolation
 from signopt.conformance.protocol.messages import write_request
 from signopt.conformance.report import Trace
 
@@ -38,7 +38,7 @@ def converse(command: Sequence[str], rule: str | None = None, limits: Limits | N
     try:
         yield from _talk(port)
         ending = port.close()
-    except PortFailure as failure:
+    except PortBroke as failure:
         evident = failure.accuses or isinstance(failure, PortUnfinished)
         yield Finding("failed" if evident else "not_run", f"{failure}{_hint(failure, command, bounds)}")
         return
@@ -52,7 +52,7 @@ def converse(command: Sequence[str], rule: str | None = None, limits: Limits | N
         yield Finding("passed", "exit: it answered bye and ended with code 0")
 
 
-def _hint(failure: PortFailure, command: Sequence[str], limits: Limits) -> str:
+def _hint(failure: PortBroke, command: Sequence[str], limits: Limits) -> str:
     """What else can be said of a breakdown."""
     if isinstance(failure, ProtocolViolation) and "one line of JSON" in str(failure):
         return "; stdout carries replies and nothing else: send banners and logs to stderr"
@@ -66,7 +66,7 @@ def _ahead(command: Sequence[str], limits: Limits) -> str:
     child = Child(command, limits)
     try:
         child.exchange(write_request(1, "hello", protocol=1, rule=None) + write_request(2, "bye"))
-    except PortFailure:
+    except PortBroke:
         return "A second request brought no answer out either: it is the flush, or a read up to the end of the input."
     finally:
         child.kill()
@@ -104,7 +104,7 @@ def _echo(port: ProcessPort, declared: Declaration, rule: Optimizer, dtype: str)
     try:
         port.init({_NAME: sent}, _hyper(declared, rule))
         got = port.params()
-    except (PortError, NotImplementedError) as error:
+    except (PortRefused, NotImplementedError) as error:
         yield Finding("failed", f"init, {dtype}: answered with the error {error}")
         return
     yield _compared(sent, got, dtype)
@@ -145,7 +145,7 @@ def _step(port: ProcessPort, declared: Declaration, rule: Optimizer, dtype: str)
             port.step({_NAME: each})
             lives.append(dict(port.params()))
         port.momentum()
-    except (PortError, NotImplementedError) as error:
+    except (PortRefused, NotImplementedError) as error:
         yield Finding("failed", f"step, {dtype}: answered with the error {error}")
         return
     trace = Trace("smoke", {_NAME: param}, None, [hyper], [{_NAME: grad}], [(lives[0], None)])

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from signopt.conformance import diagnosis
+from signopt.conformance.causes import message_of
 from signopt.conformance.checks import ORDER, PROFILES, REGISTRY, Check
-from signopt.conformance.declarations import Declaration, DeclarationError
-from signopt.conformance.driver import Driver, PortNotRunError, PortRaisedError, PortWrongError, make_port
-from signopt.conformance.protocol.errors import words
+from signopt.conformance.declarations import Declaration
+from signopt.conformance.driver import Driver, make_port
+from signopt.conformance.errors import DeclarationError, PortMisbehaved, PortNotRun, PortRaised
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import CannotRunError, EnoughError, NotApplicableError, Session
 
@@ -111,13 +112,13 @@ def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
         described = driver.describe()
         declared = Declaration.of(described)
         report.declared = dict(described)
-    except (DeclarationError, PortRaisedError, PortWrongError, PortNotRunError) as error:
+    except (DeclarationError, PortRaised, PortMisbehaved, PortNotRun) as error:
         report.obstacles.append(f"could not run: {error}")
         return None
     # What describe() returned is foreign too, and may raise when it is read.
     except Exception as error:
         report.obstacles.append(
-            f"could not run: reading what describe() returned: {type(error).__name__}: {words(error)}"
+            f"could not run: reading what describe() returned: {type(error).__name__}: {message_of(error)}"
         )
         return None
     report.notes.extend(declared.unread())
@@ -152,13 +153,13 @@ def run_check(each: Check, driver: Driver, declared: Declaration, dtype: str, se
         pass
     except NotApplicableError as reason:
         result.status, result.reason = "not_applicable", str(reason)
-    except (CannotRunError, PortNotRunError) as reason:
+    except (CannotRunError, PortNotRun) as reason:
         result.status, result.reason = "not_run", str(reason)
-    except (PortRaisedError, PortWrongError) as error:
+    except (PortRaised, PortMisbehaved) as error:
         _record_quietly(session, str(error))
     # Whatever a port made the suite stumble over, the other checks go on, and nobody is accused of it.
     except Exception as error:
-        result.status, result.reason = "not_run", f"the check broke down: {type(error).__name__}: {words(error)}"
+        result.status, result.reason = "not_run", f"the check broke down: {type(error).__name__}: {message_of(error)}"
     _conclude(each, result)
     return result
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from signopt.conformance.errors import PortHung
 from signopt.conformance.protocol.clock import PortClock, thread_times
-from signopt.conformance.protocol.errors import PortHung
 
 __all__ = ["call_within"]
 

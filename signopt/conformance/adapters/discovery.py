@@ -13,20 +13,17 @@ from typing import Any
 
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.catalogue import CATALOGUE
-from signopt.conformance.adapters.guess import GuessError, optax_port, torch_port
+from signopt.conformance.adapters.guess import optax_port, torch_port
 from signopt.conformance.adapters.own import OWN
 from signopt.conformance.adapters.own_torch import OWN_TORCH
+from signopt.conformance.errors import TargetError
 from signopt.conformance.oracle.rules import RULES
 
-__all__ = ["ENTRY_POINT_GROUP", "TargetError", "candidates", "discover", "find", "resolve"]
+__all__ = ["ENTRY_POINT_GROUP", "candidates", "discover", "find", "resolve"]
 
 
 ENTRY_POINT_GROUP = "signopt.ports"
 _GUESSES = {"torch": torch_port, "optax": optax_port}
-
-
-class TargetError(ValueError):
-    """There is no such target; the message says what to write instead."""
 
 
 def discover() -> Iterator[Candidate]:
@@ -77,10 +74,7 @@ def resolve(target: str, rule: str | None) -> Any:
 def _guessed(kind: str, optimizer: str, rule: str | None) -> Any:
     if rule is None:
         raise TargetError(f"--rule says which rule {optimizer} must implement: {', '.join(RULES)}")
-    try:
-        return _GUESSES[kind](optimizer, rule, RULES[rule].defaults)
-    except GuessError as error:
-        raise TargetError(str(error)) from error
+    return _GUESSES[kind](optimizer, rule, RULES[rule].defaults)
 
 
 def _imported(target: str) -> Any:

@@ -16,11 +16,12 @@ import numpy as np
 from signopt.conformance.adapters.candidate import defaults_of, version_of
 from signopt.conformance.adapters.optax import OptaxPort
 from signopt.conformance.adapters.torch import TorchPort
+from signopt.conformance.errors import GuessError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GuessError", "arguments", "optax_port", "torch_port"]
+__all__ = ["arguments", "optax_port", "torch_port"]
 
 Keywords = Mapping[str, Any]
 
@@ -38,10 +39,6 @@ _NAMES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 _DEMANDED = ("lr", "betas", "beta", "weight_decay")
 _MOMENTA = ("exp_avg", "momentum_buffer", "momentum", "mu", "trace", "ema", "m")
-
-
-class GuessError(ValueError):
-    """The optimizer cannot be driven by its name alone; the message says what is missing and what to write instead."""
 
 
 def arguments(function: Callable[..., Any], hyper: Keywords) -> Callable[[Keywords], dict[str, Any]]:

@@ -7,10 +7,11 @@ from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self
 
+from signopt.conformance.errors import ProtocolViolation
+
 from ..protocol import PROTOCOL_VERSION
 from ..protocol.child import Child, Ending, Limits
 from ..protocol.conversation import Conversation
-from ..protocol.errors import ProtocolViolation
 from ..protocol.messages import read_reply, write_request
 from ..protocol.methods import METHODS
 from ..protocol.replay import Replay
@@ -46,9 +47,9 @@ class ProcessPort:
     ------
     NotImplementedError
         From any method, if the port answers ``unsupported``.
-    PortError
+    PortRefused
         From any method, if the port answers with another error.
-    PortFailure
+    PortBroke
         From any method, if there is no readable answer in time.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.driver import PortNotRunError
+from signopt.conformance.errors import PortNotRun
 
 __all__ = ["TorchRounding", "adv_optm", "heavyball", "own", "pytorch_optimizer", "torchao"]
 
@@ -116,5 +116,5 @@ def _attribute(module: str, name: str) -> Callable[..., Any]:
     try:
         function: Callable[..., Any] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise PortNotRunError(f"{module}.{name} cannot be had: {type(error).__name__}: {error}") from error
+        raise PortNotRun(f"{module}.{name} cannot be had: {type(error).__name__}: {error}") from error
     return function

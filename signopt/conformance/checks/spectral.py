@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.checks._registry import check
-from signopt.conformance.driver import PortWrongError
+from signopt.conformance.errors import PortMisbehaved
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.spectral import gradient_fault, power_decay
 from signopt.conformance.session import Session
@@ -34,7 +34,7 @@ def _judge(s: Session, matrix: Array) -> None:
     d = s.driver.call("decay", given)
     if not isinstance(d, np.ndarray) or d.shape != matrix.shape or d.dtype != matrix.dtype:
         got = f"{d.dtype}{d.shape}" if isinstance(d, np.ndarray) else type(d).__name__
-        raise PortWrongError(f"decay() returned {got}, not {matrix.dtype}{matrix.shape}")
+        raise PortMisbehaved(f"decay() returned {got}, not {matrix.dtype}{matrix.shape}")
     s.expect_equal({"matrix": given}, {"matrix": matrix}, "the port changed the matrix that it was given")
     wide, shown = matrix.astype(np.float64), d.astype(np.float64)
     unit = float(s.storage.unit)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from signopt.conformance.protocol.errors import ProtocolViolation
+from signopt.conformance.errors import ProtocolViolation
 
 __all__ = ["ALIGNMENT", "Lender"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.isolation.remote import Remote
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import ProtocolViolation
 from signopt.conformance.protocol.wire import brief
 
 __all__ = ["Listed", "listed"]
@@ -29,7 +29,7 @@ def listed(limits: Limits | None = None) -> list[Listed]:
 
     Raises
     ------
-    PortFailure
+    PortBroke
         If the child cannot list them.
     """
     found: list[object] = []

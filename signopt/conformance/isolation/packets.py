@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.protocol.errors import ProtocolViolation
+from signopt.conformance.errors import ProtocolViolation
 
 __all__ = ["dtype_of", "join", "split"]
 

@@ -7,9 +7,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.isolation.remote import Remote
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import ProtocolViolation
 from signopt.conformance.protocol.wire import brief
 
 __all__ = ["IsolatedPort"]
@@ -34,7 +34,7 @@ class IsolatedPort:
 
     Raises
     ------
-    PortFailure
+    PortBroke
         From any method, if there is no readable answer in time; PortUnavailable where the target cannot be had.
     """
 

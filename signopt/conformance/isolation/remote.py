@@ -11,29 +11,21 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from signopt.conformance.errors import PortLacks, PortUnavailable, ProtocolViolation, RemoteError
 from signopt.conformance.isolation.lender import Lender
 from signopt.conformance.isolation.packets import dtype_of, join, split
 from signopt.conformance.protocol.child import Child, Limits
 from signopt.conformance.protocol.conversation import Conversation
-from signopt.conformance.protocol.errors import PortError, PortLacks, PortUnavailable, ProtocolViolation
 from signopt.conformance.protocol.framing import framed
 from signopt.conformance.protocol.values import read, spell
 from signopt.conformance.protocol.wire import brief
 
-__all__ = ["Remote", "RemoteError"]
+__all__ = ["Remote"]
 
 Array = np.ndarray[Any, Any]
 
 _SERVER = (sys.executable, "-m", "signopt.conformance.isolation.server")
 _START_SECONDS = 120.0
-
-
-class RemoteError(PortError):
-    """What was raised in the child; ``type_name`` is the name of its type there."""
-
-    def __init__(self, name: str, message: str) -> None:
-        self.type_name = name
-        super().__init__(message)
 
 
 class Remote:

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signopt.conformance.adapters.discovery import TargetError, candidates, resolve
+from signopt.conformance.adapters.discovery import candidates, resolve
+from signopt.conformance.causes import lacking, message_of
 from signopt.conformance.driver import as_port, quietly
+from signopt.conformance.errors import TargetError
 from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.packets import join, split
-from signopt.conformance.protocol.errors import lacking, words
 from signopt.conformance.protocol.framing import framed
 from signopt.conformance.protocol.values import read, spell
 
@@ -103,7 +104,7 @@ def _error(error: BaseException) -> dict[str, str]:
         kind = "unsupported"
     elif lacking(error):
         kind = "lacks"
-    return {"kind": kind, "type": type(error).__name__, "message": words(error)[:500]}
+    return {"kind": kind, "type": type(error).__name__, "message": message_of(error)[:500]}
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, answer: Callable[[bytes], bytes]) -> None:

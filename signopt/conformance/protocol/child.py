@@ -16,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from signopt.conformance.causes import text_is_lacking
+from signopt.conformance.errors import PortBroke, PortDied, PortLacks, PortOverLimit, PortTimeout, PortUnavailable
+
 from . import processes
 from .clock import PortClock, thread_times
-from .errors import PortDied, PortFailure, PortLacks, PortOverLimit, PortTimeout, PortUnavailable, text_is_lacking
 from .framing import Frames, Framing, Lines
 from .spawn import spawn
 from .wire import brief
@@ -220,7 +222,7 @@ class Child:
         if self._clock.seconds >= seconds or wall >= seconds * _MOST_TIMES_THE_WALL:
             raise PortTimeout(f"no complete answer within {seconds:g} s")
 
-    def _died(self, what: str) -> PortFailure:
+    def _died(self, what: str) -> PortBroke:
         """The failure to raise, by how the process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self.limits.exit_seconds)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from signopt.conformance.errors import PortBroke, PortLacks, PortRefused, PortTimeout, PortUnavailable, PortUnfinished
+
 from .child import Child, Ending, Limits
-from .errors import PortError, PortFailure, PortLacks, PortTimeout, PortUnavailable, PortUnfinished
 from .replay import Replay
 from .silence import listen
 
@@ -54,7 +55,7 @@ class Conversation:
 
         Raises
         ------
-        PortFailure
+        PortBroke
             If it cannot be started, has broken down too often, or does not answer the first words.
         """
         if self._child is not None:
@@ -66,7 +67,7 @@ class Conversation:
         self._child = self._start()
         try:
             self._greet()
-        except PortFailure as failure:
+        except PortBroke as failure:
             if self._child is not None:
                 self._break(self._child, failure)
             raise
@@ -84,7 +85,7 @@ class Conversation:
             answer = self._exchange(child, request, self._limits.message_seconds if seconds is None else seconds)
             answered = True
             return read(answer)
-        except PortFailure as failure:
+        except PortBroke as failure:
             named = _named(method, failure, child)
             if not (answered and isinstance(failure, PortLacks)):
                 self._break(child, named)
@@ -106,7 +107,7 @@ class Conversation:
         self._replay.received(answer)
         return answer
 
-    def _break(self, child: Child, failure: PortFailure) -> None:
+    def _break(self, child: Child, failure: PortBroke) -> None:
         self._last_failure = str(failure)
         if failure.accuses:
             self.faults.append(str(failure))
@@ -138,13 +139,13 @@ class Conversation:
             read(self._exchange(child, bye, self._limits.message_seconds))
         except NotImplementedError:
             return Ending()
-        except (PortFailure, PortError) as error:
-            accuses = not isinstance(error, PortFailure) or error.accuses
+        except (PortBroke, PortRefused) as error:
+            accuses = not isinstance(error, PortBroke) or error.accuses
             return Ending(fault=f"bye: {error}") if accuses else Ending(remark=f"bye: {error}")
         return Ending()
 
 
-def _named(method: str, failure: PortFailure, child: Child) -> PortFailure:
+def _named(method: str, failure: PortBroke, child: Child) -> PortBroke:
     """The failure with the method at which it came; a time-out also with what it looks like, or what to try."""
     if not isinstance(failure, PortTimeout):
         return type(failure)(f"{method}: {failure}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .errors import ProtocolViolation
+from signopt.conformance.errors import ProtocolViolation
 
 __all__ = ["Frames", "Framing", "Lines", "framed"]
 

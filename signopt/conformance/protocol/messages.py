@@ -6,7 +6,9 @@ import json
 from importlib.resources import files
 from typing import Any, NoReturn
 
-from .errors import PortError, PortLacks, ProtocolViolation, text_is_lacking
+from signopt.conformance.causes import text_is_lacking
+from signopt.conformance.errors import PortLacks, PortRefused, ProtocolViolation
+
 from .wire import brief
 
 __all__ = ["read_reply", "schema", "write_request"]
@@ -34,7 +36,7 @@ def read_reply(line: bytes, number: int) -> dict[str, Any]:
         If the port says ``unsupported``.
     PortLacks
         If the port says ``unavailable``, or ``internal`` with a message of a missing library or memory.
-    PortError
+    PortRefused
         If the port reports any other error.
     """
     reply = _parse(line)
@@ -77,4 +79,4 @@ def _raise_error(error: object) -> NoReturn:
         raise NotImplementedError(message)
     if error["kind"] == "unavailable" or (error["kind"] == "internal" and text_is_lacking(message)):
         raise PortLacks(message)
-    raise PortError(f"{error['kind']}: {message}")
+    raise PortRefused(f"{error['kind']}: {message}")

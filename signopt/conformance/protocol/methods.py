@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ProtocolViolation
+from signopt.conformance.errors import ProtocolViolation
+
 from .wire import decode_array, decode_arrays, encode_array, encode_arrays, encode_hyper
 
 __all__ = ["METHODS", "Method"]

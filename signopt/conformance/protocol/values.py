@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.protocol.errors import ProtocolViolation
+from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.protocol.wire import brief
 
 __all__ = ["Foreign", "read", "spell", "type_name"]

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.oracle.rules import RULES
-
-from .errors import ProtocolViolation
 
 __all__ = [
     "KINDS", "brief", "decode_array", "decode_arrays", "decode_float", "encode_array", "encode_arrays", "encode_float",

@@ -3,8 +3,9 @@
 import pytest
 
 from signopt.conformance import check
-from signopt.conformance.adapters.discovery import TargetError, resolve
-from signopt.conformance.adapters.guess import GuessError, arguments
+from signopt.conformance.adapters.discovery import resolve
+from signopt.conformance.adapters.guess import arguments
+from signopt.conformance.errors import GuessError, TargetError
 
 HYPER = {"lr": 0.5, "betas": (0.25, 0.75), "weight_decay": 0.125}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from signopt.conformance.adapters.discovery import candidates
+from signopt.conformance.errors import PortBroke
 from signopt.conformance.isolation import remote
 from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import PortFailure
 
 LIMITS = Limits(message_seconds=4.0, total_seconds=40.0, memory_bytes=300 << 20, exit_seconds=0.5, restarts=1)
 
@@ -151,5 +151,5 @@ def test_the_candidates_are_listed_by_a_child():
 
 def test_a_package_whose_list_is_broken_breaks_nothing_but_the_list(monkeypatch):
     monkeypatch.setattr(remote, "_SERVER", (sys.executable, "-c", "import os; os._exit(3)"))
-    with pytest.raises(PortFailure, match=r"listing the ports: .*exited with code 3"):
+    with pytest.raises(PortBroke, match=r"listing the ports: .*exited with code 3"):
         listed()

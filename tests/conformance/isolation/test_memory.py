@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from signopt.conformance import check
+from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.isolation.borrower import Borrower
 from signopt.conformance.isolation.lender import ALIGNMENT, Lender
 from signopt.conformance.isolation.packets import join, split
 from signopt.conformance.isolation.run import check_isolated
-from signopt.conformance.protocol.errors import ProtocolViolation
 from signopt.conformance.protocol.values import Foreign, read, spell
 
 

@@ -8,7 +8,7 @@ import hostile_ports
 import pytest
 
 from signopt.conformance import check, driver
-from signopt.conformance.protocol.errors import PortHung
+from signopt.conformance.errors import PortHung
 from signopt.conformance.watchdog import call_within
 
 

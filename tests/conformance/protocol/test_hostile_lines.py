@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signopt.conformance.adapters.process import ProcessPort
+from signopt.conformance.errors import PortBroke, PortLacks, PortRefused
 from signopt.conformance.protocol.child import Ending
-from signopt.conformance.protocol.errors import PortError, PortFailure, PortLacks
 
-EXPECTED = (PortFailure, PortError, NotImplementedError)
+EXPECTED = (PortBroke, PortRefused, NotImplementedError)
 HYPER = {"lr": 1e-3, "beta": 0.9, "weight_decay": 0.1}
 PARAMS = {"w": np.float32([1.0, -2.0])}
 
@@ -128,7 +128,7 @@ def test_what_is_missing_accuses_nobody_and_the_conversation_goes_on(error):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"), [("unsupported", NotImplementedError), ("refused", PortError), ("internal", PortError)]
+    ("kind", "error"), [("unsupported", NotImplementedError), ("refused", PortRefused), ("internal", PortRefused)]
 )
 def test_an_error_is_raised_as_what_it_is(kind, error):
     reply = {"id": 2, "error": {"kind": kind, "message": "no momentum here"}}

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from signopt.conformance.adapters.process import ProcessPort
-from signopt.conformance.protocol import processes
-from signopt.conformance.protocol.child import Limits
-from signopt.conformance.protocol.errors import (
+from signopt.conformance.errors import (
+    PortBroke,
     PortDied,
-    PortError,
-    PortFailure,
     PortLacks,
     PortOverLimit,
+    PortRefused,
     PortTimeout,
     PortUnavailable,
     ProtocolViolation,
 )
+from signopt.conformance.protocol import processes
+from signopt.conformance.protocol.child import Limits
 
 HOSTILE = Path(__file__).with_name("hostile_port.py")
 LIMITS = Limits(message_seconds=1.0, total_seconds=20.0, line_bytes=1 << 20, memory_bytes=256 << 20, exit_seconds=0.5)
@@ -144,7 +144,7 @@ def test_an_error_of_the_port_is_no_breakdown():
         port.init(PARAMS, HYPER)
         for _ in range(6):
             port.step(GRADS)
-        with pytest.raises(PortError, match=r"internal: .*seven is too many"):
+        with pytest.raises(PortRefused, match=r"internal: .*seven is too many"):
             port.step(GRADS)
         one_step(port)
     assert port.complaints == []
@@ -169,7 +169,7 @@ def test_waiting_is_bounded_in_total():
         port.init(PARAMS, HYPER)
         with pytest.raises(PortTimeout):
             port.step(GRADS)
-        with pytest.raises(PortFailure):
+        with pytest.raises(PortBroke):
             port.init(PARAMS, HYPER)
 
 

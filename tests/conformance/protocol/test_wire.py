@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signopt.conformance.protocol.errors import lacking, text_is_lacking
+from signopt.conformance.causes import lacking, text_is_lacking
 from signopt.conformance.protocol.wire import decode_arrays, decode_float, encode_arrays, encode_float, encode_hyper
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}

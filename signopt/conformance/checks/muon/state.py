@@ -19,7 +19,7 @@ from signopt.conformance.checks.muon.values import (
     tensors,
     walk,
 )
-from signopt.conformance.driver import PortRaisedError
+from signopt.conformance.errors import PortRaised
 from signopt.conformance.session import NotApplicableError, Session
 
 
@@ -32,7 +32,7 @@ def given(s: Session) -> None:
     before = {"w": momentum["w"].copy()}
     try:
         s.driver.call("init", {"w": normal(s, (3, 2))}, settings(s), momentum)
-    except PortRaisedError as error:
+    except PortRaised as error:
         if isinstance(error.cause, NotImplementedError):
             return
         raise

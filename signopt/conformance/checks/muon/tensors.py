@@ -17,7 +17,7 @@ from signopt.conformance.checks.muon.values import (
     tensors,
     walk,
 )
-from signopt.conformance.driver import PortRaisedError
+from signopt.conformance.errors import PortRaised
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.session import NotApplicableError, Session
 
@@ -116,7 +116,7 @@ def no_matrix(s: Session) -> None:
         try:
             s.driver.init({"a": normal(s, shape), "b": normal(s, (3, 2))}, settings(s))
             s.driver.step({"a": normal(s, shape), "b": normal(s, (3, 2))})
-        except PortRaisedError:
+        except PortRaised:
             continue
         s.fail(f"a tensor of shape {shape} is no matrix, and was stepped all the same")
 

@@ -7,7 +7,7 @@ from typing import Any
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.tiger._shapes import MIXED, TIGER
 from signopt.conformance.checks.values import graded, random, sized, spoilt
-from signopt.conformance.driver import PortRaisedError
+from signopt.conformance.errors import PortRaised
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 
@@ -79,5 +79,5 @@ def _change(s: Session, run: Run, **changes: Any) -> None:
         raise NotApplicableError("no configure(hyper): a new start begins a new window and a new schedule")
     try:
         run.configure(**changes)
-    except PortRaisedError as error:
+    except PortRaised as error:
         raise NotApplicableError(f"refuses to change {', '.join(changes)}: {error}") from None
