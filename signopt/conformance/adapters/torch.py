@@ -171,10 +171,10 @@ class TorchPort:
             group.update(entries)
 
     def step(self, grads: Arrays) -> None:
-        """Set ``.grad`` of every parameter and call the optimizer."""
+        """Set ``.grad`` of every parameter, None where there is no gradient, and call the optimizer."""
         self._stepped = True
         for name, param in self._params.items():
-            param.grad = to_tensor(grads[name])
+            param.grad = to_tensor(grads[name]) if name in grads else None
         _step(self._optimizer, list(self._params.values()))
 
     def params(self) -> Arrays:

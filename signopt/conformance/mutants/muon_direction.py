@@ -60,8 +60,8 @@ def _eps(value: Any) -> dict[str, Any]:
     return {"eps": lambda self: float(value(self.hyper["eps"]))}
 
 
-def _unguarded(self: MuonPort, x: Array) -> Array:
-    return x / self.divisor(x)
+def _of_the_norm_alone(self: MuonPort, x: Array) -> Array:
+    return MuonPort.normalise(self, x) * (self.norm(x) / self.norm(x))
 
 
 DIRECTION: list[Row] = [
@@ -160,7 +160,7 @@ NORM: list[Row] = [
             else np.maximum(self.norm(x), x.dtype.type(self.eps())))}),
     ("epsilon-first-step", "no ε after the first step", {
         "eps": lambda self: float(self.hyper["eps"]) if self.t == 0 else 0.0}),
-    ("zero-is-nan", "0/0 where u and ε are zero", {"normalise": _unguarded}),
+    ("zero-is-nan", "NaN where u is zero, whatever ε", {"normalise": _of_the_norm_alone}),
     ("zero-skipped", "no decay where what is orthogonalised is zero", {
         "move": lambda self, p, s, lr, wd: MuonPort.move(self, p, s, lr, wd) if np.any(s) else p}),
     ("infinite-norm-skipped", "no step where the norm is not finite", {

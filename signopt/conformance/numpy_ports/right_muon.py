@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from signopt.conformance.numpy_ports import pieces as w
 from signopt.conformance.numpy_ports.base import Array, NumpyPort
 from signopt.conformance.numpy_ports.muon import MuonPort
+from signopt.conformance.numpy_ports.muon_forms import stored, sum_form
+from signopt.conformance.numpy_ports.right_muon_reserved import RESERVED
 from signopt.conformance.numpy_ports.variant import Variant, variant
 from signopt.conformance.port import Arrays
 
@@ -108,8 +108,8 @@ def _clamped(self: MuonPort, x: Array) -> Any:
     return np.maximum(self.norm(x), x.dtype.type(self.eps()))
 
 
-def _sum_form(self: NumpyPort, m: Array, g: Array, beta: float) -> Array:
-    return m.dtype.type(beta) * m + g
+def _unguarded(self: MuonPort, x: Array) -> Array:
+    return x / self.divisor(x)
 
 
 def _keras_form(self: NumpyPort, m: Array, g: Array, beta: float) -> Array:
@@ -154,68 +154,8 @@ def _folded_rate(self: MuonPort, name: str, p: Array, g: Array, m: Array) -> tup
     return p + p.dtype.type(-self.lr() * self.scale(p.shape)) * x, fresh
 
 
-def _strict_axes(self: MuonPort, name: str, param: Array) -> None:
-    if param.ndim != 2 or not param.size:
-        raise ValueError(f"{name!r} is not a matrix")
-
-
-def _demanding(self: MuonPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-    if hyper["lr"] <= 0 or hyper["eps"] <= 0 or hyper["ns_steps"] < 1 or not 0 < hyper["beta"] < 1:
-        raise ValueError("lr, eps, ns_steps and beta must be positive")
-    if hyper["adjust_lr_fn"] is None:
-        raise ValueError("adjust_lr_fn must be a name")
-    MuonPort.init(self, params, hyper, momentum)
-
-
-def _from_zero(self: MuonPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-    if momentum is not None:
-        raise NotImplementedError("starts from zero")
-    MuonPort.init(self, params, hyper)
-
-
-def _fixed(**values: Any) -> dict[str, Any]:
-    """A port whose own constructor has no such arguments."""
-
-    def init(self: MuonPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-        MuonPort.init(self, params, {**hyper, **values}, momentum)
-
-    def configure(self: MuonPort, hyper: Mapping[str, Any]) -> None:
-        MuonPort.configure(self, {**hyper, **values})
-
-    return {"init": init, "configure": configure, "declared": {"fixed": list(values)}}
-
-
 def _inputs_first(self: MuonPort, shape: tuple[int, ...]) -> tuple[int, int]:
     return int(np.prod(shape[1:])), shape[0]
-
-
-def _float16(x: Array) -> Array:
-    return np.asarray(x, np.float32).astype(np.float16).astype(np.float32)
-
-
-def _stored(dtype: str) -> dict[str, Any]:
-    """An iteration whose matrices are stored in 16 bits, with products summed in float32."""
-    cast = (
-        w.bfloat16 if dtype == "bfloat16" else lambda x: np.asarray(x, np.float32).astype(np.float16).astype(np.float32)
-    )
-
-    def polynomial(self: MuonPort, x: Array, a: Any, b: Any, c: Any) -> Array:
-        a, b, c = (cast(np.asarray(each, np.float32)) for each in (a, b, c))
-        gram = cast(x @ x.T)
-        inner = cast(cast(b * gram) + cast(cast(c * gram) @ gram))
-        return cast(cast(a * x) + cast(inner @ x))
-
-    def normalise(self: MuonPort, x: Array) -> Array:
-        x = cast(x)
-        divisor = cast(cast(np.sqrt(np.sum(x * x))) + np.float32(self.eps()))
-        return cast(x / divisor) if divisor else x
-
-    return {
-        "iteration": lambda self, kind: np.dtype(np.float32),
-        "polynomial": polynomial,
-        "normalise": normalise,
-        "declared": {"ns_dtype": dtype},
-    }
 
 
 def _svd(self: MuonPort, u: Array) -> Array:
@@ -226,11 +166,6 @@ def _svd(self: MuonPort, u: Array) -> Array:
     left, _, right = np.linalg.svd(x, full_matrices=False)
     return (left @ right).reshape(u.shape)
 
-
-JORDAN = (3.4445, -4.7750, 2.0315)
-_DEFAULT_ITERATION = _fixed(ns_coefficients=JORDAN, ns_steps=5, eps=1e-7)
-_HIDDEN = {"momentum": lambda self: None}
-_UNSETTABLE = {"init": _from_zero}
 
 _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("plain", "as the rule is written", {}),
@@ -248,10 +183,11 @@ _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "matrix": lambda self, x: x.reshape(x.shape[0], -1, order="F"),
         "unfolded": lambda self, x, u: x.reshape(u.shape, order="F").astype(u.dtype)}),
     ("epsilon-max", "max(norm, ε)", {"divisor": _clamped}),
-    ("sum", "the momentum as a sum", {"blend": _sum_form}),
+    ("zero-unguarded", "0/0 where u and ε are zero, as the formula says", {"normalise": _unguarded}),
+    ("zero-unguarded-max", "the same with max(norm, ε)", {"normalise": _unguarded, "divisor": _clamped}),
+    ("sum", "the momentum as a sum", {"blend": sum_form}),
     ("sum-keras", "the momentum as m + (g + m(β−1))", {"blend": _keras_form}),
-    ("sum-max", "the momentum as a sum, max(norm, ε)", {"blend": _sum_form, "divisor": _clamped}),
-    ("sum-hidden", "the momentum as a sum, not shown", {"blend": _sum_form, **_HIDDEN}),
+    ("sum-max", "the momentum as a sum, max(norm, ε)", {"blend": sum_form, "divisor": _clamped}),
     ("expanded", "(1−β²)g + β²m for the look-ahead", {"look": _expanded}),
     ("norm-scaled", "a norm that does not overflow", {"norm": _scaled_norm, "declared": {"range": "scaled"}}),
     ("norm-scaled-undeclared", "the same, not declared", {"norm": _scaled_norm}),
@@ -260,37 +196,24 @@ _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("reciprocal", "a reciprocal for the division", {"normalise": _reciprocal}),
     ("iteration-double", "the iteration in double", {"iteration": lambda self, dtype: np.dtype(np.float64)}),
     ("rate-folded", "decay first, the scale folded into the rate", {"update": _folded_rate}),
-    ("two-axes-only", "refuses all but two axes, and empty tensors", {"accept": _strict_axes}),
-    ("demanding", "refuses zeros where they make no sense", {"init": _demanding}),
-    ("fixed-iteration", "coefficients, steps and ε fixed", _DEFAULT_ITERATION),
-    ("fixed-look-ahead", "always with look-ahead", _fixed(nesterov=True)),
-    ("fixed-all", "only rate and decay can be set", _fixed(
-        beta=0.95, nesterov=True, ns_coefficients=JORDAN, ns_steps=5, eps=1e-7, adjust_lr_fn="original")),
-    ("fixed-hidden-sum", "coefficients and ε fixed, a sum, not shown and not settable",
-        {**_DEFAULT_ITERATION, "blend": _sum_form, **_HIDDEN}),
     ("inputs-first", "matrices as inputs × outputs", {"sides": _inputs_first, "declared": {"layout": "in_out"}}),
-    ("bfloat16", "the iteration in bfloat16, declared", _stored("bfloat16")),
-    ("float16", "the iteration in float16, declared", _stored("float16")),
-    ("bfloat16-fixed", "a bfloat16 iteration, coefficients and steps fixed",
-        {**_stored("bfloat16"), **_fixed(ns_coefficients=JORDAN, ns_steps=5),
-         "declared": {"ns_dtype": "bfloat16", "fixed": ["ns_coefficients", "ns_steps"]}}),
-    ("bfloat16-max-sum", "a bfloat16 iteration, a sum", {**_stored("bfloat16"), "blend": _sum_form}),
+    ("bfloat16", "the iteration in bfloat16, declared", stored("bfloat16")),
+    ("float16", "the iteration in float16, declared", stored("float16")),
+    ("bfloat16-max-sum", "a bfloat16 iteration, a sum", {**stored("bfloat16"), "blend": sum_form}),
     ("svd", "U·Vᵀ by SVD", {"orthogonalise": _svd, "declared": {"orthogonalizer": [1.0, 1.0]}}),
     ("another-preset", "another polynomial, declared by its range", {
         "triples": lambda self: [(2.0, -1.5, 0.5)] * 12, "declared": {"orthogonalizer": [0.9, 1.1]}}),
-    ("hidden-unsettable", "neither shows its momentum nor lets it be set", {**_HIDDEN, **_UNSETTABLE}),
-    ("unsettable-sum", "a sum that always starts from zero", {**_UNSETTABLE, "blend": _sum_form}),
 )  # fmt: skip
 
 RIGHT_MUON: tuple[Variant, ...] = (
-    *(variant("muon", key, summary, **pieces) for key, summary, pieces in _ROWS),
+    *(variant("muon", key, summary, **pieces) for key, summary, pieces in (*_ROWS, *RESERVED)),
     variant(
         "muon", "halves", "float16 and bfloat16 with float32 arithmetic",
         dtypes=("float32", "float64", *HALVES), declared={"dtypes": ["float32", "float64", *HALVES]},
     ),
     variant(
         "muon", "halves-sum-max", "16 bits, a sum, max(norm, ε)", dtypes=HALVES,
-        blend=_sum_form, divisor=_clamped, declared={"dtypes": [*HALVES]},
+        blend=sum_form, divisor=_clamped, declared={"dtypes": [*HALVES]},
     ),
 )  # fmt: skip
 """Muon ports that no check may accuse, beside those of `right.RIGHT_PORTS` that every rule has."""

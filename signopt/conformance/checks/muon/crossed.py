@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import product
 
-from signopt.conformance.checks.muon.values import WHICH_AXES, Shape, asked, bare, muon_check, settings, spectrum, walk
-from signopt.conformance.session import NotApplicableError, Session
+from signopt.conformance.checks.muon.hybrid import flattens
+from signopt.conformance.checks.muon.values import Shape, asked, bare, muon_check, settings, spectrum, walk
+from signopt.conformance.session import Session
 
 SHAPES: tuple[Shape, ...] = ((6, 2), (1, 5), (5, 1), (2, 3))
 
@@ -22,8 +23,7 @@ def identity(s: Session) -> None:
 @muon_check("crossed/axes")
 def axes(s: Session) -> None:
     """The same on tensors of three and four axes."""
-    if s.habits.layout != "out_in":
-        raise NotApplicableError(WHICH_AXES)
+    flattens(s)
     for nesterov, adjust in product((True, False), ("original", "match_rms_adamw")):
         with asked(s), s.edge("more than two axes"):
             hyper = bare(s, nesterov=nesterov, adjust_lr_fn=adjust, eps=0.25)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from signopt.conformance.checks.muon.hybrid import flattens
 from signopt.conformance.checks.muon.values import (
     MIX,
-    WHICH_AXES,
     Shape,
     asked,
     bare,
@@ -86,8 +86,7 @@ def rate(s: Session) -> None:
 @muon_check("identity/axes")
 def axes(s: Session) -> None:
     """A tensor of three or more axes is a matrix, the first axis by all others in C order; it may be refused."""
-    if s.habits.layout != "out_in":
-        raise NotApplicableError(WHICH_AXES)
+    flattens(s)
     for shapes in AXES:
         with s.edge(f"{len(shapes[0])} axes"):
             walk(s, shapes, bare(s), 2)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.checks.muon.hybrid import flattens
 from signopt.conformance.checks.muon.values import (
     CUBE,
     FIFTH,
@@ -96,7 +97,7 @@ def crossed(s: Session) -> None:
             with asked(s):
                 hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=count, nesterov=nesterov)
                 walk(s, shapes, hyper, 2, spectrum, values=SPECTRUM)
-    with s.edge("four axes"):
+    with asked(s), s.edge("four axes"):
+        flattens(s)
         hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=3, nesterov=False)
-        if s.habits.layout == "out_in":
-            walk(s, ((8, 2, 1, 2), (2, 2, 3, 1)), hyper, 2, spectrum)
+        walk(s, ((8, 2, 1, 2), (2, 2, 3, 1)), hyper, 2, spectrum)

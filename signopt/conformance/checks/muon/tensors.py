@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from signopt.conformance.checks.muon.hybrid import by_another_rule, only_matrices
 from signopt.conformance.checks.muon.values import (
     MIX,
     Array,
@@ -110,7 +111,9 @@ def empty(s: Session) -> None:
 
 @muon_check("matrices/no-matrix")
 def no_matrix(s: Session) -> None:
-    """A tensor of no or one axis is no matrix, and is refused: not stepped in some other way without a word."""
+    """A tensor of no or one axis is no matrix: it is refused, or stepped by AdamW or another rule, as documented."""
+    if only_matrices(s, "vectors"):
+        raise NotApplicableError("the port declares that such tensors are stepped by another rule")
     for shape in ((4,), ()):
         s.result.judged += 1
         try:
@@ -118,7 +121,13 @@ def no_matrix(s: Session) -> None:
             s.driver.step({"a": normal(s, shape), "b": normal(s, (3, 2))})
         except PortRaised:
             continue
-        s.fail(f"a tensor of shape {shape} is no matrix, and was stepped all the same")
+        if by_another_rule(s, (4,)):
+            s.result.notes.append("tensors of one axis move as AdamW or Lion moves them: another rule, not judged here")
+            return
+        s.fail(
+            f"a tensor of shape {shape} is no matrix, and was stepped all the same; if another rule is documented "
+            'for it, declare other_rule: ["vectors"]'
+        )
 
 
 @muon_check("matrices/square")

@@ -14,7 +14,7 @@ from signopt.conformance.oracle.rules.muon import JORDAN, MUON
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 __all__ = [
-    "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "WHICH_AXES", "asked", "bare", "coarse",
+    "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "asked", "bare", "coarse",
     "muon_check", "normal", "settings", "small_range", "spectrum", "tensors", "walk",
 ]  # fmt: skip
 
@@ -25,7 +25,6 @@ IDENTITY, CUBE, FIFTH = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 SLOW = (1.25, -0.3125, 0.0625)
 """A polynomial that moves X a little further at each step, so that every number of steps gives another result."""
 MIX: tuple[Shape, ...] = ((3, 3), (4, 2), (2, 4))
-WHICH_AXES = "inputs first: which axes are flattened is not declared"
 SPECTRUM = (1.0, 0.7, 0.5)
 _USUAL = {
     "lr": 0.3, "beta": 0.9, "weight_decay": 0.3, "nesterov": True, "ns_coefficients": JORDAN, "ns_steps": 5,

@@ -8,7 +8,7 @@ from typing import Any
 
 from signopt.conformance.oracle.arithmetic import COMPLEMENTS, DECAYS, FORMS, Order
 from signopt.conformance.oracle.formats import FORMATS, Format, format_of
-from signopt.conformance.oracle.habits import OptimizerHabits, one_of
+from signopt.conformance.oracle.habits import OptimizerHabits, names_of, one_of
 from signopt.conformance.oracle.muon.law import Forms
 from signopt.conformance.oracle.muon.units import Precision
 
@@ -18,6 +18,7 @@ MUON_NAMES = (
     "lr", "beta", "weight_decay", "nesterov", "ns_coefficients", "ns_steps", "eps", "adjust_lr_fn",
 )  # fmt: skip
 """The hyperparameters, any of which a port may have ``fixed``."""
+OTHER_TENSORS = ("vectors", "axes")
 
 
 def _fixed(key: str, value: Any) -> tuple[str, ...]:
@@ -27,6 +28,10 @@ def _fixed(key: str, value: Any) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"describe()[{key!r}] has {', '.join(unknown)}; known are {', '.join(MUON_NAMES)}")
     return tuple(dict.fromkeys(value))
+
+
+def _others(key: str, value: Any) -> tuple[str, ...]:
+    return names_of(key, value, OTHER_TENSORS) if value else ()
 
 
 def _range_of(key: str, value: Any) -> tuple[float, float] | None:
@@ -65,6 +70,8 @@ class MuonHabits(OptimizerHabits):
         "scaled": the norm is right also where the sum of squares overflows or underflows.
     fixed : list of names
         Hyperparameters that cannot be set; they then have their defaults.
+    other_rule : list of "vectors" and "axes"
+        Tensors of fewer than two axes, or of more, are stepped by another rule, AdamW in most ports, and not judged.
     orthogonalizer : [lo, hi]
         X is made in another way than by the polynomial of ``ns_coefficients`` (SVD, another preset): its singular
         vectors are those of u, its singular values in this range.
@@ -80,6 +87,7 @@ class MuonHabits(OptimizerHabits):
     form: str | None = one_of(None, *FORMS)
     complement: str = one_of(*COMPLEMENTS)
     fixed: tuple[str, ...] = field(default=(), metadata={"read": _fixed})
+    other_rule: tuple[str, ...] = field(default=(), metadata={"read": _others})
     orthogonalizer: tuple[float, float] | None = field(default=None, metadata={"read": _range_of})
     learnt: Learnt = field(
         default_factory=lambda: Learnt(()), compare=False, metadata={"read": lambda key, value: Learnt(())}
