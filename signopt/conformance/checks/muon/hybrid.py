@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from signopt.conformance.checks.muon.values import Shape, settings
-from signopt.conformance.driver import PortRaisedError
+from signopt.conformance.errors import PortRaisedError
 from signopt.conformance.session import NotApplicableError, Session
 
 __all__ = ["by_another_rule", "flattens", "only_matrices"]
