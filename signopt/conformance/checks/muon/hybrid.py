@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from signopt.conformance.checks.muon.values import Shape, settings
-from signopt.conformance.errors import PortRaisedError
+from signopt.conformance.errors import PortRaised
 from signopt.conformance.session import NotApplicableError, Session
 
 __all__ = ["by_another_rule", "flattens", "only_matrices"]
@@ -46,7 +46,7 @@ def flattens(s: Session) -> None:
         raise NotApplicableError("the port declares that such tensors are stepped by another rule")
     try:
         other = by_another_rule(s, _PROBED)
-    except PortRaisedError:
+    except PortRaised:
         return
     if other:
         raise NotApplicableError(
