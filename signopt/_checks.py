@@ -12,8 +12,8 @@ from array_api_compat import is_array_api_strict_namespace, is_cupy_array, is_to
 from signopt._namespace import SUPPORTED_DTYPES, Array, device_of, dtype_name, namespace_of
 
 __all__ = [
-    "are_twins",
     "as_array",
+    "certainly_matches",
     "check_alike",
     "check_disjoint",
     "check_dtype",
@@ -109,7 +109,7 @@ def _check_plain(array: Array, label: str) -> None:
             raise TypeError(f"{label} is a view with torch's lazy {bit} bit; pass its .resolve_{bit}()")
 
 
-def are_twins(param: Array, grad: Any) -> bool:
+def certainly_matches(param: Array, grad: Any) -> bool:
     """A quick yes, or unknown, to whether ``grad`` suits a checked parameter: same type, dtype, shape and device."""
     return bool(
         type(grad) is type(param)

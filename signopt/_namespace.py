@@ -21,8 +21,8 @@ __all__ = [
     "float64_or_widest",
     "is_traced",
     "namespace_of",
+    "ready_to_round",
     "sign",
-    "storable",
 ]
 
 Array: TypeAlias = Any
@@ -66,10 +66,10 @@ def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
     """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself where it already has that dtype."""
     if array.dtype == dtype:
         return array
-    return xp.astype(storable(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
+    return xp.astype(ready_to_round(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
 
 
-def storable(values: Any, dtype: Any) -> Any:
+def ready_to_round(values: Any, dtype: Any) -> Any:
     """What NumPy's conversion to ``dtype`` rounds once: float64 on its way to bfloat16 as float32, all else as it is.
 
     That conversion goes through float32 and so rounds twice, which is wrong where the first rounding lands in the

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from signopt.backends._llvm_halves import joined_halves
 
-__all__ = ["element", "loaded", "looked_at_by_eights", "narrowed", "pointer_to", "room_for", "widened"]
+__all__ = ["element", "loaded", "narrowed", "pointer_to", "room_for", "squares_and_nan_by_eight", "widened"]
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -85,7 +85,7 @@ def widened(typing_context: Any, stored: Any) -> Any:
 
 
 @intrinsic
-def looked_at_by_eights(typing_context: Any, places: Any, count: Any, ahead: Any, like: Any) -> Any:
+def squares_and_nan_by_eight(typing_context: Any, places: Any, count: Any, ahead: Any, like: Any) -> Any:
     """Σp² in float64 over ``count`` elements, a positive multiple of 8, and whether any of as many of g is a NaN.
 
     ``places`` are the addresses of p, g, of something else that is fetched on the way, and of the low halves of p, or
@@ -107,8 +107,8 @@ def looked_at_by_eights(typing_context: Any, places: Any, count: Any, ahead: Any
             return builder.fadd(total, builder.fmul(x, x)), builder.or_(nans, builder.fcmp_unordered("uno", d, d))
 
         total, nans = _loop_by_eights(builder, args[1], (_EIGHT_ZEROS, _EIGHT_FALSE), look)
-        broken = builder.icmp_unsigned("!=", builder.bitcast(nans, _I8), ir.Constant(_I8, 0))
-        return context.make_tuple(builder, signature.return_type, [_sum_in_pairs(builder, total), broken])
+        has_nan = builder.icmp_unsigned("!=", builder.bitcast(nans, _I8), ir.Constant(_I8, 0))
+        return context.make_tuple(builder, signature.return_type, [_sum_in_pairs(builder, total), has_nan])
 
     whole = places[3] == types.none
     return types.Tuple([types.float64, types.boolean])(places, types.int64, types.int64, like), generate

@@ -13,10 +13,10 @@ from numba import carray, njit
 
 from signopt.backends._numba_floats import (
     element,
-    looked_at_by_eights,
     narrowed,
     pointer_to,
     room_for,
+    squares_and_nan_by_eight,
     widened,
 )
 from signopt.backends._numba_rounding import (
@@ -79,7 +79,7 @@ class Looked(NamedTuple):
     """What :func:`tiger_look` reads and fills.
 
     Each chunk is part of one of ``tensors``, from its element ``firsts`` to its element ``lasts``; ``summed`` says for
-    which tensors Σp² is wanted. ``sums`` and ``broken`` have a place for each chunk: Σp², and whether g has a NaN.
+    which tensors Σp² is wanted. ``sums`` and ``has_nan`` have a place for each chunk: Σp², and whether g has a NaN.
     """
 
     tensors: Any
@@ -87,20 +87,20 @@ class Looked(NamedTuple):
     lasts: Any
     summed: Any
     sums: Any
-    broken: Any
+    has_nan: Any
 
 
 class TigerTensors(NamedTuple):
     """For each tensor: r, λ, the centre c, the length of its rows (0 where they have no meaning), and NaN seen in g.
 
-    Rows get their r on the way. Where ``whole`` is set ``broken`` is found on the way too, and r where ``scaled`` is.
+    Rows get their r on the way. Where ``whole`` is set ``has_nan`` is found on the way too, and r where ``scaled`` is.
     """
 
     rates: Any
     decays: Any
     centres: Any
     columns: Any
-    broken: Any
+    has_nan: Any
     whole: Any
     scaled: Any
 
@@ -149,23 +149,23 @@ def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any, 
     while start < stop:
         first, last = _span(family, t, start, stop)
         if not tensors.whole[t]:
-            _tiger(family, t, first, last, k, moves, tensors, tensors.rates[t], tensors.broken[t], policy)
+            _tiger(family, t, first, last, k, moves, tensors, tensors.rates[t], tensors.has_nan[t], policy)
         elif first == 0:
             size = _span(family, t, start, family.ends[t])[1]
             p, g, m = _places(family, t, 0)
             soon = m if size <= CHUNK else p
-            total, broken = _look((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
+            total, has_nan = _look((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
             rate = k.lr * _root(total / size, k) if tensors.scaled[t] else tensors.rates[t]
-            _tiger(family, t, 0, size, k, moves, tensors, rate, broken, policy)
+            _tiger(family, t, 0, size, k, moves, tensors, rate, has_nan, policy)
         start += last - first
         t += 1
 
 
 @_compiled
 def _tiger(
-    family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, broken: Any, policy: Any
+    family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, has_nan: Any, policy: Any
 ) -> None:
-    if broken:
+    if has_nan:
         _shrink(family, t, first, last, k.shrink, tensors.centres[t], policy)
     elif not moves:
         _, m, g = _piece(family, t, first, last)
@@ -187,7 +187,7 @@ def tiger_look(family: Any, start: Any, stop: Any, looked: Any, policy: Any) -> 
             found = _look((p, g, p, rest_place(policy, t, first)), size, family.param_like)
         else:
             found = _look((g, g, g, None), size, family.param_like)
-        looked.sums[chunk], looked.broken[chunk] = found
+        looked.sums[chunk], looked.has_nan[chunk] = found
 
 
 @_inlined
@@ -320,20 +320,20 @@ def _look(places: Any, size: Any, like: Any) -> Any:
     """
     rests = _array(room_for(64, np.int64(0)), 0, 64, np.int64(0))
     sums = _array(room_for(64, 0.0), 0, 64, 0.0)
-    depth, second_halves, start, count, broken = 0, 0, 0, size, False
+    depth, second_halves, start, count, has_nan = 0, 0, 0, size, False
     while True:
-        while not _is_looked_at_at_once(count):
+        while not _is_leaf_group(count):
             rests[depth] = count - _middle(count)
             count = _middle(count)
             depth += 1
-        total, is_broken = _look_at_once(places, start, count, like)
-        broken |= is_broken
+        total, found_nan = _look_at_once(places, start, count, like)
+        has_nan |= found_nan
         while second_halves >> depth & 1:
             second_halves ^= 1 << depth
             depth -= 1
             total += sums[depth]
         if depth == 0:
-            return total, broken
+            return total, has_nan
         second_halves |= 1 << depth
         sums[depth - 1] = total
         start += count
@@ -341,7 +341,7 @@ def _look(places: Any, size: Any, like: Any) -> Any:
 
 
 @_inlined
-def _is_looked_at_at_once(size: Any) -> Any:
+def _is_leaf_group(size: Any) -> Any:
     """Whether ``np.sum`` cuts so many elements in none, two or four."""
     middle = _middle(size)
     rest = size - middle
@@ -357,15 +357,15 @@ def _look_at_once(places: Any, start: Any, size: Any, like: Any) -> Any:
     if size <= LEAF:
         return _look_at_leaf(places, start, stop, like)
     if middle - start <= LEAF:
-        left, left_broken = _look_at_leaf(places, start, middle, like)
-        right, right_broken = _look_at_leaf(places, middle, stop, like)
-        return left + right, left_broken | right_broken
+        left, left_has_nan = _look_at_leaf(places, start, middle, like)
+        right, right_has_nan = _look_at_leaf(places, middle, stop, like)
+        return left + right, left_has_nan | right_has_nan
     first, third = start + _middle(middle - start), middle + _middle(stop - middle)
-    a, a_broken = _look_at_leaf(places, start, first, like)
-    b, b_broken = _look_at_leaf(places, first, middle, like)
-    c, c_broken = _look_at_leaf(places, middle, third, like)
-    d, d_broken = _look_at_leaf(places, third, stop, like)
-    return (a + b) + (c + d), a_broken | b_broken | c_broken | d_broken
+    a, a_has_nan = _look_at_leaf(places, start, first, like)
+    b, b_has_nan = _look_at_leaf(places, first, middle, like)
+    c, c_has_nan = _look_at_leaf(places, middle, third, like)
+    d, d_has_nan = _look_at_leaf(places, third, stop, like)
+    return (a + b) + (c + d), a_has_nan | b_has_nan | c_has_nan | d_has_nan
 
 
 @_inlined
@@ -374,15 +374,15 @@ def _look_at_leaf(places: Any, start: Any, stop: Any, like: Any) -> Any:
     rest = rest_further(places[3], start)
     size = stop - start
     eights = size // 8 * 8
-    total, broken = 0.0, False
+    total, has_nan = 0.0, False
     if eights:
-        total, broken = looked_at_by_eights((p, g, other, rest), eights, AHEAD, like)
+        total, has_nan = squares_and_nan_by_eight((p, g, other, rest), eights, AHEAD, like)
     for i in range(eights, size):
         x = np.float64(loaded_master(element(p, i, like), rest_further(rest, i), like))
         d = loaded_master(element(g, i, like), None, like)
         total += x * x
-        broken |= d != d
-    return total, broken
+        has_nan |= d != d
+    return total, has_nan
 
 
 @_inlined

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from signopt.backends import _numba_kernels as kernels
-from signopt.backends._numba_families import Floats, TensorTable
 from signopt.backends._numba_kernels import Looked, TigerTensors
 from signopt.backends._numba_rounding import Draws, Rests
+from signopt.backends._numba_tables import Floats, TensorTable
 from signopt.backends._pairwise import combined, leaves
 from signopt.roles import RoleTraits
 from signopt.rules.tiger import TigerCoefficients
@@ -44,14 +44,14 @@ class TigerTable:
             self._looks[threads] = _Look(table, threads)
         look = self._looks[threads]
         policy = table.policy(k.draw)
-        means, broken = look(self._scaled & k.moves, threads, policy)
+        means, has_nan = look(self._scaled & k.moves, threads, policy)
         scaled_rates = compute.type(k.lr) * np.sqrt(means).astype(compute)
         tensors = TigerTensors(
             rates=np.where(self._scaled, scaled_rates, compute.type(0.5 * k.lr)),
             decays=self._decays * compute.type(k.weight_decay),
             centres=self._centres,
             columns=self._columns,
-            broken=broken,
+            has_nan=has_nan,
             whole=look.whole,
             scaled=self._scaled,
         )
@@ -80,15 +80,15 @@ class _Look:
     def __call__(self, summed: Floats, threads: int, policy: Draws | Rests | None) -> tuple[Floats, Floats]:
         """The mean of p² of each large tensor that is ``summed``, and whether its gradient has a NaN."""
         count = len(self._firsts)
-        sums, broken_chunks = np.zeros(count), np.empty(count, np.bool_)
-        looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, broken_chunks)
+        sums, chunks_with_nan = np.zeros(count), np.empty(count, np.bool_)
+        looked = Looked(self._chunk_tensors, self._firsts, self._lasts, summed, sums, chunks_with_nan)
         if count:
             self._table.prepare(kernels.tiger_look, threads, count, looked, policy)()
-        totals, broken = np.zeros(len(self.whole)), np.zeros(len(self.whole), np.bool_)
+        totals, has_nan = np.zeros(len(self.whole)), np.zeros(len(self.whole), np.bool_)
         for tensor, chunks in zip(self._large, self._chunks, strict=True):
             totals[tensor] = combined(sums[chunks])
-            broken[tensor] = broken_chunks[chunks].any()
-        return totals / self._table.sizes, broken
+            has_nan[tensor] = chunks_with_nan[chunks].any()
+        return totals / self._table.sizes, has_nan
 
 
 def _row_length(traits: RoleTraits, shape: tuple[int, ...]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt._namespace import Array, compute_dtype_name, dtype_name, storable
+from signopt._namespace import Array, compute_dtype_name, dtype_name, ready_to_round
 from signopt.backends._layout import Box, boxes, memory_axes
 from signopt.backends._muon_iteration import Iteration, Room, Single, Stack, to_spectral_part
 from signopt.backends._muon_products import Products
@@ -234,4 +234,4 @@ class _Job:
 
 def _put_back(old: Floats, new: Floats) -> None:
     if not np.may_share_memory(old, new):
-        old[...] = storable(new, old.dtype).reshape(old.shape)
+        old[...] = ready_to_round(new, old.dtype).reshape(old.shape)

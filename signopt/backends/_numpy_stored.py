@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from signopt._namespace import dtype_name, storable
+from signopt._namespace import dtype_name, ready_to_round
 from signopt.backends._layout import Box
 from signopt.backends._numpy_blocks import Floats
 from signopt.backends._storage import Storage
@@ -31,7 +31,7 @@ def put(new: Floats, old: Floats) -> None:
 
 def ready_to_put_back(old: Floats, new: Floats) -> list[tuple[Floats, Floats]]:
     """``old`` and what NumPy's conversion then rounds to nearest into it; nothing if they are one memory."""
-    return [] if np.may_share_memory(old, new) else [(old, storable(new, old.dtype).reshape(old.shape))]
+    return [] if np.may_share_memory(old, new) else [(old, ready_to_round(new, old.dtype).reshape(old.shape))]
 
 
 class Place(NamedTuple):

@@ -39,13 +39,13 @@ class Look:
 
     Attributes
     ----------
-    broken : bool
+    has_nan : bool
         Whether any element of the gradient is NaN.
     """
 
     def __init__(self, cut: Cut, moves: bool, block_limit: int, chunk_limit: int) -> None:
         self.cut = cut
-        self.broken = False
+        self.has_nan = False
         shape, tensor = cut.p.shape, cut.tensor
         self._block_limit = block_limit
         self._rows_fit = moves and tensor.by_row and shape[-1] <= block_limit
@@ -78,14 +78,14 @@ class Look:
             if self._sums_wanted:
                 self._sums.flat[index] = np.add.reduce(work.squares(p), axis=None)
             if work.has_nan(work.flat(g, 0)):
-                self.broken = True
+                self.has_nan = True
 
     def settle(self, k: TigerCoefficients) -> None:
         """Form the rates, once all chunks have been looked at: those that need no block of the parameter."""
         tensor = self.cut.tensor
         if tensor.traits.rms is None:
             self._rates = np.asarray(0.5 * k.lr).reshape(1)
-        elif self._sums_wanted and not self.broken:
+        elif self._sums_wanted and not self.has_nan:
             counts = np.asarray(float(self.cut.p.shape[-1] if tensor.by_row else tensor.size))
             sums = combined(self._sums)
             self._rates = np.empty(len(sums), tensor.compute)
@@ -100,7 +100,7 @@ class Look:
         """Tiger on one block of this tensor, once the rates are settled."""
         p, g, m = block.load(work)
         traits = self.cut.tensor.traits
-        if self.broken:
+        if self.has_nan:
             kernels.shrink(p, k, work.number(traits.centre))
             block.store(p, None, k.draw)
         elif k.moves:
@@ -131,8 +131,8 @@ def update_batch(batch: Batch, work: Workspace, k: TigerCoefficients) -> None:
     p, g, m = batch.load(work)
     group = batch.group
     flags = work.nan_in_each(g, group.starts, group.flags) if work.has_nan(g) else []
-    broken = [position for position, flag in enumerate(flags) if flag]
-    healthy = [position for position, flag in enumerate(flags) if not flag] if broken else None
+    with_nan = [position for position, flag in enumerate(flags) if flag]
+    healthy = [position for position, flag in enumerate(flags) if not flag] if with_nan else None
     if k.moves:
         _settle_group(group, p, work, k)
         kernels.tiger_momentum(g, m, work, k)
@@ -142,10 +142,10 @@ def update_batch(batch: Batch, work: Workspace, k: TigerCoefficients) -> None:
     else:
         kernels.tiger_momentum(g, m, work, k)
         batch.store(None, m, k.draw, healthy)
-    if broken:
+    if with_nan:
         batch.load_params(work)
         kernels.shrink(p, k, work.number(group.traits.centre))
-        batch.store(p, None, k.draw, broken)
+        batch.store(p, None, k.draw, with_nan)
 
 
 def _settle_group(group: Group, p: Floats, work: Workspace, k: TigerCoefficients) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._base import Backend
+from signopt.backends._cuda_addresses import GradientTable
 from signopt.backends._cuda_compile import THREADS, load_function
-from signopt.backends._cuda_grads import GradientTable
+from signopt.backends._cuda_gradients import Layout, Location, Recogniser
 from signopt.backends._cuda_muon import prepare_muon
-from signopt.backends._cuda_sight import Layout, Sight, Watch
 from signopt.backends._cuda_tables import (
     ElementTable,
     ReductionTable,
@@ -70,14 +70,14 @@ class CupyBackend(Backend):
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]
         self._device = self._params[0].device
         self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
-        self._watch = Watch(params, momenta)
-        self._adopted: Sight | None = None
+        self._recogniser = Recogniser(params, momenta)
+        self._adopted: Location | None = None
         self._grads = GradientTable(self._device.id)
         self._plans: dict[Unusual, list[_Group]] = {}
         self._groups: list[_Group] = []
 
     def recognises(self, grads: Sequence[Any]) -> bool:
-        return self._watch.recognises(grads)
+        return self._recogniser.recognises(grads)
 
     def prepare(
         self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
@@ -117,14 +117,14 @@ class CupyBackend(Backend):
 
     def _adopt(self, grads: Sequence[Array], unchanged: bool) -> None:
         """Make the tables on the device those of ``grads``."""
-        sight = self._watch.look_at(grads, unchanged=unchanged)
-        if sight is self._adopted:
+        location = self._recogniser.look_at(grads, unchanged=unchanged)
+        if location is self._adopted:
             return
-        unusual = self._unusual(sight.layout)
+        unusual = self._unusual(location.layout)
         if unusual not in self._plans:
             self._plans[unusual] = self._grouped(grads)
-        self._grads.point_to(sight.addresses)
-        self._groups, self._adopted = self._plans[unusual], sight
+        self._grads.point_to(location.addresses)
+        self._groups, self._adopted = self._plans[unusual], location
 
     def _unusual(self, layout: Layout) -> Unusual:
         if layout == self._plain_strides:

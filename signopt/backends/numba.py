@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from signopt._namespace import Array, dtype_name
 from signopt.backends import _numba_kernels as kernels
 from signopt.backends._base import Backend
-from signopt.backends._numba_families import TensorTable, is_addressable, is_compiled
+from signopt.backends._numba_tables import TensorTable, is_addressable, is_compiled
 from signopt.backends._numba_tiger import TigerTable
 from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._threads import default_threads

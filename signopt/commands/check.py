@@ -25,9 +25,9 @@ from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.child import Limits
 from signopt.conformance.protocol.wire import brief
 from signopt.conformance.report import Report
+from signopt.conformance.reporting.common import summary, verdict
 from signopt.conformance.reporting.html import as_html
 from signopt.conformance.reporting.machine import as_json, as_junit
-from signopt.conformance.reporting.matrix import summary, verdict
 from signopt.conformance.reporting.terminal import show
 from signopt.conformance.suite import apply_deviations, check
 

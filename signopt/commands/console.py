@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from signopt.conformance.report import CheckResult
-from signopt.conformance.reporting.matrix import readable
+from signopt.conformance.reporting.common import readable
 
 __all__ = ["make_console", "reporter"]
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from signopt.commands._exit_codes import COULD_NOT_RUN, FAILED, PASSED
 from signopt.commands.console import make_console
 from signopt.conformance.protocol.child import Limits
-from signopt.conformance.reporting.matrix import SIGNS, readable
+from signopt.conformance.reporting.common import SIGNS, readable
 from signopt.conformance.smoke import converse
 
 __all__ = ["run"]

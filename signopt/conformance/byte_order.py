@@ -18,7 +18,7 @@ from signopt.conformance.numpy_ports import BASES
 from signopt.conformance.protocol.wire import decode_float, encode_float
 from signopt.conformance.report import Report, Trace
 
-__all__ = ["Swap", "diagnose", "explains", "follows", "swapped", "telling"]
+__all__ = ["Swap", "diagnose", "discriminating", "explains", "follows", "swapped"]
 
 _MOST_TRACES = 8
 _ROUNDINGS = 1e-2  # of bfloat16; a swapped number is off by orders of magnitude
@@ -54,7 +54,7 @@ def swapped(array: Array) -> Array:
     return bits.byteswap().view(array.dtype).reshape(array.shape)
 
 
-def telling(array: Array) -> Array:
+def discriminating(array: Array) -> Array:
     """About the same numbers, with bytes that make ordinary numbers also in the opposite order, and others."""
     bits = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
     return ((bits >> 8 << 8) | 0x40).astype(bits.dtype).view(array.dtype).reshape(array.shape)

@@ -203,5 +203,5 @@ def _changed(trace: Trace, shown: Array) -> Array:
 
 
 def _score(right: Array, symptoms: Array) -> float:
-    explained, spoilt = np.count_nonzero(right & symptoms), np.count_nonzero(~right & ~symptoms)
-    return (explained - spoilt) / np.count_nonzero(symptoms)
+    explained, contradicted = np.count_nonzero(right & symptoms), np.count_nonzero(~right & ~symptoms)
+    return (explained - contradicted) / np.count_nonzero(symptoms)

@@ -106,9 +106,9 @@ class Session:
         """
         tensors = params if isinstance(params, dict) else self.spread(params)
         wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
-        return Run(self, tensors, hyper, self.storable(wanted), as_given=as_given)
+        return Run(self, tensors, hyper, self.as_kept(wanted), as_given=as_given)
 
-    def storable(self, momentum: Tensors | None) -> Tensors | None:
+    def as_kept(self, momentum: Tensors | None) -> Tensors | None:
         """A momentum that a port with the declared ``momentum_dtype`` can hold, in the dtype that it is given in."""
         declared = self.habits.momentum_dtype
         if momentum is None or declared is None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from signopt.conformance.adapters.process import ProcessPort
-from signopt.conformance.byte_order import explains, follows, swapped, telling
+from signopt.conformance.byte_order import discriminating, explains, follows, swapped
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.errors import DeclarationError, PortBroke, PortRefused, PortUnfinished, ProtocolViolation
 from signopt.conformance.oracle.formats import FORMATS
@@ -93,7 +93,7 @@ def _talk(port: ProcessPort) -> Iterator[Finding]:
 
 
 def _hyper(declared: Declaration, rule: Optimizer) -> dict[str, Any]:
-    lr, beta1, beta2, decay = telling(np.array([0.25, 0.5, 0.75, 0.5])).tolist()
+    lr, beta1, beta2, decay = discriminating(np.array([0.25, 0.5, 0.75, 0.5])).tolist()
     settings = rule.settings(lr=lr, betas=(beta1, beta2), weight_decay=decay)
     return rule.complete(declared.habits, settings, [_NAME])
 
@@ -136,8 +136,8 @@ def _bits(array: Array) -> str:
 def _step(port: ProcessPort, declared: Declaration, rule: Optimizer, dtype: str) -> Iterator[Finding]:
     """A step is about what the rule says, and the same again in a second life."""
     kind, hyper = FORMATS[dtype].dtype, _hyper(declared, rule)
-    param = telling(np.array([[1.5, -2.25, 0.75], [-3.0, 5.0, 1024.0]]).astype(kind))
-    grad = telling(np.array([[0.5, 2.0, -1.25], [-0.75, 4.0, 8.0]]).astype(kind))
+    param = discriminating(np.array([[1.5, -2.25, 0.75], [-3.0, 5.0, 1024.0]]).astype(kind))
+    grad = discriminating(np.array([[0.5, 2.0, -1.25], [-0.75, 4.0, 8.0]]).astype(kind))
     lives = []
     try:
         for each in (grad, -4 * grad, grad):

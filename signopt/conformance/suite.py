@@ -15,7 +15,7 @@ from signopt.conformance.errors import DeclarationError, PortMisbehaved, PortNot
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import CannotRunError, EnoughError, NotApplicableError, Session
 
-__all__ = ["apply_deviations", "check", "introduce", "run_check", "select"]
+__all__ = ["apply_deviations", "check", "describe_port", "run_check", "select"]
 
 Progress = Callable[[CheckResult, int, int], None]
 
@@ -70,7 +70,7 @@ def check(
         raise ValueError(f"seed must not be negative; got {seed}")
     report = Report(port=type(port).__name__, rule="", profile=profile, seed=seed)
     report.selection = _selection(only, dtypes)
-    described = introduce(port, report)
+    described = describe_port(port, report)
     if described is None:
         return report
     driver, declared = described
@@ -105,7 +105,7 @@ def _plan(declared: Declaration, report: Report) -> list[tuple[Check, str]]:
     return [(each, dtype) for each in checks for dtype in dtypes]
 
 
-def introduce(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
+def describe_port(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
     """The port behind guards and what it says of itself; None, with the reason in the report, where that fails."""
     try:
         driver = Driver(make_port(port))

@@ -163,7 +163,7 @@ class Binding:
         """The gradients as arrays of a known library, checked; remembered if nothing had to be converted."""
         self._seen.forget()
         self._seen_by_backend = False
-        if all(map(checks.are_twins, self._params.values(), given)):
+        if all(map(checks.certainly_matches, self._params.values(), given)):
             grads = given
         else:
             grads = [

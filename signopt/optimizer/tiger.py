@@ -38,7 +38,7 @@ class Tiger(Optimizer):
         As for :class:`Lion`, of the micro-step.
     roles : mapping or sequence, optional
         {name: role} or one role per parameter. What is not given is read from the names, as the source does
-        (:func:`signopt.roles.role_of`): give roles where parameters have no telling names.
+        (:func:`signopt.roles.role_of`): give roles if the names of the parameters do not say them.
 
     Warns
     -----

@@ -14,7 +14,7 @@ __all__ = [
     "from_matrices",
     "matmul",
     "matrix_shape",
-    "poisoned",
+    "nan_unless_finite",
     "power_of_two",
     "sum_of_squares",
     "transpose",
@@ -97,7 +97,7 @@ def sum_of_squares(xp: Namespace, matrices: Array) -> Array:
     return xp.sum(wide * wide, axis=BOTH, keepdims=True)
 
 
-def poisoned(xp: Namespace, matrices: Array, culprits: Array) -> Array:
+def nan_unless_finite(xp: Namespace, matrices: Array, culprits: Array) -> Array:
     """``matrices``, but NaN throughout where a matrix of ``culprits`` has an element that is not finite."""
     finite = xp.all(xp.isfinite(culprits), axis=BOTH, keepdims=True)
     return xp.where(finite, matrices, xp.full_like(matrices, math.nan))

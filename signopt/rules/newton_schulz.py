@@ -16,7 +16,7 @@ from signopt.rules._matrices import (
     as_matrices,
     from_matrices,
     matmul,
-    poisoned,
+    nan_unless_finite,
     power_of_two,
     sum_of_squares,
     transpose,
@@ -183,7 +183,7 @@ def msign(
     def sign_of(xp: Namespace, matrices: Array, compute: str) -> Array:
         if method == "svd":
             u, _, v = svd(xp, matrices)
-            return poisoned(xp, matmul(xp, u, v), matrices)
+            return nan_unless_finite(xp, matmul(xp, u, v), matrices)
         return newton_schulz(xp, direction(xp, matrices, eps, compute), triples)
 
     return on_matrices(sign_of, matrix, batch_axis)
@@ -211,7 +211,7 @@ def direction(xp: Namespace, matrices: Array, eps: float, compute: str) -> Array
     norm = cast(xp, xp.sqrt(sum_of_squares(xp, scaled)), matrices.dtype) + eps * scale
     divisor = xp.where(norm == 0, xp.ones_like(norm), norm)
     # The iteration would spread a NaN as well, but for a BLAS that skips products with zero.
-    return poisoned(xp, scaled / divisor, norm)
+    return nan_unless_finite(xp, scaled / divisor, norm)
 
 
 def newton_schulz(xp: Namespace, x: Array, triples: Sequence[Triple]) -> Array:

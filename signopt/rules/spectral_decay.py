@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from signopt import _hyperparameters as hyperparameters
 from signopt._namespace import Array, Namespace
-from signopt.rules._matrices import matmul, poisoned, power_of_two, transpose
+from signopt.rules._matrices import matmul, nan_unless_finite, power_of_two, transpose
 from signopt.rules._svd import svd
 from signopt.rules.newton_schulz import on_matrices
 
@@ -74,7 +74,7 @@ def spectral_decay(
             return spectral_part(xp, matrices, rounds, compute)
         u, s, v = svd(xp, matrices)
         first = u[..., :, 0:1] * (s[..., None, 0:1] * v[..., 0:1, :])
-        return poisoned(xp, first, matrices)
+        return nan_unless_finite(xp, first, matrices)
 
     return on_matrices(part, matrix, batch_axis)
 
@@ -92,7 +92,7 @@ def spectral_part(xp: Namespace, matrices: Array, rounds: int, compute: str) -> 
         part = xp.where(square > 0, w, xp.zeros_like(w))
     else:
         part = (matmul(xp, w, x) / _or_one(xp, square)) * transpose(xp, x)
-    return poisoned(xp, part / scale, matrices)
+    return nan_unless_finite(xp, part / scale, matrices)
 
 
 def _or_one(xp: Namespace, divisor: Array) -> Array:

@@ -14,7 +14,7 @@ import pytest
 numba = pytest.importorskip("numba", reason="Numba is not installed: pip install 'signopt[numba]'")
 
 from signopt.backends import _numba_kernels as kernels  # noqa: E402
-from signopt.backends._numba_families import TensorTable, is_compiled  # noqa: E402
+from signopt.backends._numba_tables import TensorTable, is_compiled  # noqa: E402
 from signopt.backends.numba import NumbaBackend  # noqa: E402
 from signopt.backends.numpy import NumpyBackend  # noqa: E402
 from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, random_tensor  # noqa: E402

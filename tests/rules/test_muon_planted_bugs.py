@@ -76,7 +76,7 @@ BUGS = {
         ("for _ in range(rounds):", "for _ in range(rounds - 1):", "a round too few"),
         ("_or_one(xp, square)) * transpose", "_or_one(xp, square * 0)) * transpose", "not divided by xᵀx"),
         ("part / scale", "part * scale", "scaled back the wrong way"),
-        ("return poisoned(xp, part / scale, matrices)", "return part / scale", "NaN in some places only"),
+        ("return nan_unless_finite(xp, part / scale, matrices)", "return part / scale", "NaN in some places only"),
         ("_or_one(xp, square)", "square", "0/0 in the null space"),
     ],
     "backends._muon_products": [

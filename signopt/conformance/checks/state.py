@@ -18,7 +18,7 @@ def as_given(s: Session) -> None:
     s.expect_equal(s.driver.params(run.param), run.param, "the parameters are not those given to init()")
     momentum = s.spread(sized(s, 24))
     run = s.start(sized(s, 24), s.hyper(), momentum)
-    shown, wanted = run.read()[1], s.storable(momentum)
+    shown, wanted = run.read()[1], s.as_kept(momentum)
     if run.step_index == 0 and shown is not None and wanted is not None:
         s.expect_equal(shown, wanted, "the momentum is not that given to init()")
 

@@ -22,9 +22,9 @@ __all__ = [
     "reach",
     "signs",
     "sized",
-    "spoilt",
     "uneven",
     "walk",
+    "with_nan_in_some",
 ]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -109,7 +109,7 @@ def plant(
     return grads
 
 
-def spoilt(s: Session, grads: Tensors, share: float) -> Tensors:
+def with_nan_in_some(s: Session, grads: Tensors, share: float) -> Tensors:
     """``grads``, of which about ``share`` of the tensors have a NaN somewhere."""
     for grad in grads.values():
         if s.rng.random() < share:

@@ -35,7 +35,7 @@ def _global_nan(self: TigerPort, grads: Arrays) -> None:
 
 
 def _nan_then_steps(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
-    if not self.poisoned(g):
+    if not self.has_nan(g):
         new: tuple[Array, Array] = TigerPort.update(self, name, p, g, m)
         return new
     p = self.shrunk(p, self.role(name))
@@ -177,7 +177,7 @@ _ROWS: list[Row] = [
         "",
         {"advance": _counts_tensors, "step": _step_uncounted},
     ),
-    ("nan-sticky", "the NaN rule fires for all tensors, and again a step later", "", {"poisoned": _sticky}),
+    ("nan-sticky", "the NaN rule fires for all tensors, and again a step later", "", {"has_nan": _sticky}),
     ("nan-ends-step", "tensors after one with a NaN skipped", "", {"step": _stops_at_nan, "visit": _before_nan}),
     (
         "schedule-sorted-as-text",
@@ -265,37 +265,37 @@ _ROWS: list[Row] = [
         "",
         {"reach": lambda self, p, role: TigerPort.reach(self, p, role) / self.window()},
     ),
-    ("nan-rule-missing", "no NaN rule", KOZISTR, {"poisoned": lambda self, g: False}),
+    ("nan-rule-missing", "no NaN rule", KOZISTR, {"has_nan": lambda self, g: False}),
     ("nan-by-element", "the NaN rule by element", BALOVESS, {"update": _elementwise_nan}),
     (
         "nan-all-elements",
         "the NaN rule only where every element is NaN",
         "",
-        {"poisoned": lambda self, g: bool(g.size and np.isnan(g).all())},
+        {"has_nan": lambda self, g: bool(g.size and np.isnan(g).all())},
     ),
     (
         "nan-first-element",
         "the NaN rule looks at the first element only",
         "",
-        {"poisoned": lambda self, g: bool(g.size and np.isnan(g.flat[0]))},
+        {"has_nan": lambda self, g: bool(g.size and np.isnan(g.flat[0]))},
     ),
     (
         "nan-by-sum",
         "the NaN rule by the sum: Inf − Inf fires it",
         "",
-        {"poisoned": lambda self, g: bool(np.isnan(np.sum(g)))},
+        {"has_nan": lambda self, g: bool(np.isnan(np.sum(g)))},
     ),
     (
         "nan-catches-inf",
         "the NaN rule catches Inf",
         "",
-        {"poisoned": lambda self, g: not bool(np.isfinite(g).all())},
+        {"has_nan": lambda self, g: not bool(np.isfinite(g).all())},
     ),
     (
         "nan-all-tensors",
         "a NaN in one tensor fires the rule for all",
         "",
-        {"step": _global_nan, "poisoned": lambda self, g: bool(self.memo["any"])},
+        {"step": _global_nan, "has_nan": lambda self, g: bool(self.memo["any"])},
     ),
     ("nan-not-shrunk", "a NaN leaves the parameter alone", "", {"shrunk": lambda self, p, role: p}),
     (

@@ -17,11 +17,11 @@ __all__ = ["PLACES"]
 
 def _nan_among(part: Callable[[Array], Array]) -> dict[str, Any]:
     """The NaN rule looks at a part of the flat gradient."""
-    return {"poisoned": lambda self, g: bool(np.isnan(part(np.ravel(g))).any())}
+    return {"has_nan": lambda self, g: bool(np.isnan(part(np.ravel(g))).any())}
 
 
 def _nan_of_sign(negative: bool) -> dict[str, Any]:
-    return {"poisoned": lambda self, g: bool((np.isnan(g) & (np.signbit(g) == negative)).any())}
+    return {"has_nan": lambda self, g: bool((np.isnan(g) & (np.signbit(g) == negative)).any())}
 
 
 def _nan_in_momentum(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
@@ -90,13 +90,13 @@ def _lazy_momentum(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> 
 def _lazy_step(self: TigerPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
     new_p, new_m = TigerPort.update(self, name, p, g, m)
     s = np.where(_rows_touched(self, name, g), self.sign(new_m), 0).astype(p.dtype)
-    moves = self.closes() and not self.poisoned(g)
+    moves = self.closes() and not self.has_nan(g)
     return (self.move(p, s, self.reach(p, self.role(name)), self.decay(name, p, s)) if moves else new_p), new_m
 
 
 def _embedding_in_memory_order(self: TigerPort, name: str, grad: Array) -> None:
-    spoilt = self.role(name) == "embedding" and not grad.flags.c_contiguous
-    NumpyPort.advance(self, name, np.ravel(grad, order="K").reshape(grad.shape) if spoilt else grad)
+    misread = self.role(name) == "embedding" and not grad.flags.c_contiguous
+    NumpyPort.advance(self, name, np.ravel(grad, order="K").reshape(grad.shape) if misread else grad)
 
 
 def _of_role(which: str, where: Callable[[Array], Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ PLACES: list[Row] = [
         "nan-not-beside-inf",
         "the NaN rule does not fire where there is an Inf too",
         "",
-        {"poisoned": lambda self, g: bool(np.isnan(g).any() and not np.isinf(g).any())},
+        {"has_nan": lambda self, g: bool(np.isnan(g).any() and not np.isinf(g).any())},
     ),
     ("nan-in-momentum", "the NaN rule looks at the new momentum: Inf − Inf fires it", "", {"update": _nan_in_momentum}),
     ("nan-in-parameter", "the NaN rule looks at the parameter too", "", {"update": _nan_in_parameter}),

@@ -83,7 +83,7 @@ class TigerPort(NumpyPort):
         """Biases and scales do not decay."""
         return 0.0 if self.role(name) in ("bias", "scale") else 1.0
 
-    def poisoned(self, g: Array) -> Any:
+    def has_nan(self, g: Array) -> Any:
         """Whether the NaN rule fires: any NaN in the tensor's gradient."""
         return bool(np.isnan(g).any())
 
@@ -107,7 +107,7 @@ class TigerPort(NumpyPort):
 
     def update(self, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         """One Tiger micro-step of one tensor."""
-        if self.poisoned(g):
+        if self.has_nan(g):
             return self.shrunk(p, self.role(name)), m
         fresh = self.remember(m, g)
         if not self.closes():

@@ -228,11 +228,11 @@ class Child:
             self._process.wait(self.limits.exit_seconds)
         code = self._process.poll()
         self._drain_log()
-        said = f"{what}: {_ending(code)}{self._last_words()}"
+        said = f"{what}: {_ending(code)}{self._stderr_tail()}"
         lacks = code in (126, 127, -signal.SIGKILL) or (code not in (0, None) and text_is_lacking(self.log[-2000:]))
         return PortLacks(said) if lacks else PortDied(said)
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         last = self.log.strip()[-300:]
         return f"; stderr ends with {brief(last, 300)}" if last else ""
 
@@ -270,7 +270,7 @@ class Child:
         code = self._process.poll()
         self._drain_log()
         if code not in (0, None, -signal.SIGKILL):
-            return Ending(f"after its last answer {_ending(code)}{self._last_words()}")
+            return Ending(f"after its last answer {_ending(code)}{self._stderr_tail()}")
         if self._unread:
             return Ending(f"after its last answer the port wrote {brief(bytes(self._unread[:200]))}")
         return Ending()

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from signopt.conformance.report import CheckResult, Failure, Report
-from signopt.conformance.reporting.matrix import SIGNS, WORDS, dtypes, readable, rows, summary, verdict
+from signopt.conformance.reporting.common import SIGNS, WORDS, dtypes, readable, rows, summary, verdict
 
 __all__ = ["as_html"]
 

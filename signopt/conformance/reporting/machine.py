@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.reporting.matrix import readable, verdict
+from signopt.conformance.reporting.common import readable, verdict
 
 __all__ = ["as_json", "as_junit", "schema"]
 

@@ -13,7 +13,7 @@ from rich import markup
 from rich.console import Console
 
 from signopt.conformance.report import CheckResult, Failure, Report
-from signopt.conformance.reporting.matrix import SIGNS, WORDS, dtypes, readable, rows, summary, verdict
+from signopt.conformance.reporting.common import SIGNS, WORDS, dtypes, readable, rows, summary, verdict
 
 __all__ = ["show"]
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from signopt.conformance.report import CheckResult, Failure, Report
+from signopt.conformance.reporting.common import verdict
 from signopt.conformance.reporting.html import as_html
 from signopt.conformance.reporting.machine import as_json, as_junit, schema
-from signopt.conformance.reporting.matrix import verdict
 from signopt.conformance.reporting.terminal import show
 
 ODD = "\ud800\x00\x1b[31m<script>alert(1)</script> [red] & ]]> :x: “"

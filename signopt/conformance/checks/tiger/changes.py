@@ -6,7 +6,7 @@ from typing import Any
 
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.tiger._shapes import MIXED, TIGER
-from signopt.conformance.checks.values import graded, random, sized, spoilt
+from signopt.conformance.checks.values import graded, random, sized, with_nan_in_some
 from signopt.conformance.errors import PortRaised
 from signopt.conformance.session import NotApplicableError, Run, Session
 
@@ -70,7 +70,7 @@ def shrink(s: Session) -> None:
         run = s.start(random(s, MIXED), s.hyper(shrink=0.75))
         for factor in (0.75, 0.5, 0.9):
             _change(s, run, shrink=factor)
-            run.step(spoilt(s, random(s, MIXED), 1.0))
+            run.step(with_nan_in_some(s, random(s, MIXED), 1.0))
 
 
 def _change(s: Session, run: Run, **changes: Any) -> None:

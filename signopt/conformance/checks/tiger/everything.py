@@ -8,7 +8,7 @@ import numpy as np
 
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.tiger._shapes import MIXED, ROLES, TIGER
-from signopt.conformance.checks.values import graded, random, spoilt
+from signopt.conformance.checks.values import graded, random, with_nan_in_some
 from signopt.conformance.driver import Tensors
 from signopt.conformance.session import Run, Session
 
@@ -49,7 +49,7 @@ def _any_step(s: Session, run: Run, scale: float) -> None:
     if s.rng.random() < 0.25:
         run.step(run.near_zero({name: graded(s, p.size, 1).reshape(p.shape) for name, p in run.param.items()}))
     else:
-        run.step(spoilt(s, _scaled(s, scale), 0.15))
+        run.step(with_nan_in_some(s, _scaled(s, scale), 0.15))
 
 
 def _scaled(s: Session, scale: float) -> Tensors:

@@ -16,7 +16,7 @@ import numpy as np
 from signopt._identity import SameArrays
 from signopt._namespace import Array
 
-__all__ = ["Layout", "Sight", "Watch"]
+__all__ = ["Layout", "Location", "Recogniser"]
 
 Layout = list[tuple[int, ...]]
 """The strides of every gradient, in bytes."""
@@ -32,15 +32,15 @@ _ADDRESS = operator.attrgetter("data.ptr")
 
 
 @dataclass(frozen=True)
-class Sight:
+class Location:
     """Where the gradients of one step are: the address of the first element of each, and their strides."""
 
     addresses: np.ndarray[Any, Any]
     layout: Layout
 
 
-class Watch:
-    """Keeps sight of the gradients of one optimizer."""
+class Recogniser:
+    """Recognises the gradients of one optimizer, and knows where they are."""
 
     def __init__(self, params: Sequence[Array], momenta: Sequence[Array]) -> None:
         self._wanted = [[*map(look, params)] for look in _LOOKS]
@@ -48,7 +48,7 @@ class Watch:
         self._layout: Layout = [*map(_STRIDES, params)]
         self._extents = _extents(params, self._layout)
         self._same = SameArrays()
-        self._sight: Sight | None = None
+        self._location: Location | None = None
 
     def recognises(self, grads: Sequence[Any]) -> bool:
         """A quick yes, or unknown, to whether ``grads`` may be used for a step.
@@ -60,29 +60,29 @@ class Watch:
             return True
         if any([*map(look, grads)] != wanted for look, wanted in zip(_LOOKS, self._wanted, strict=True)):
             return False
-        sight = _sight(grads)
-        if sight.layout != self._layout or not self._written.are_apart_from(sight.addresses, *self._extents):
+        location = _location_of(grads)
+        if location.layout != self._layout or not self._written.are_apart_from(location.addresses, *self._extents):
             return False
-        self._keep(grads, sight)
+        self._keep(grads, location)
         return True
 
-    def look_at(self, grads: Sequence[Array], *, unchanged: bool = False) -> Sight:
+    def look_at(self, grads: Sequence[Array], *, unchanged: bool = False) -> Location:
         """Where ``grads``, already checked, are; the very object of the last call if they are the same arrays."""
-        if self._sight is None or not (unchanged or self._same.are(grads)):
-            sight = _sight(grads)
-            if sight.layout != self._layout:
-                self._layout, self._extents = sight.layout, _extents(grads, sight.layout)
-            return self._keep(grads, sight)
-        return self._sight
+        if self._location is None or not (unchanged or self._same.are(grads)):
+            location = _location_of(grads)
+            if location.layout != self._layout:
+                self._layout, self._extents = location.layout, _extents(grads, location.layout)
+            return self._keep(grads, location)
+        return self._location
 
-    def _keep(self, grads: Sequence[Array], sight: Sight) -> Sight:
-        self._sight = sight
+    def _keep(self, grads: Sequence[Array], location: Location) -> Location:
+        self._location = location
         self._same.remember(grads)
-        return sight
+        return location
 
 
-def _sight(grads: Sequence[Array]) -> Sight:
-    return Sight(np.array([*map(_ADDRESS, grads)], dtype=np.int64), [*map(_STRIDES, grads)])
+def _location_of(grads: Sequence[Array]) -> Location:
+    return Location(np.array([*map(_ADDRESS, grads)], dtype=np.int64), [*map(_STRIDES, grads)])
 
 
 class _Ranges:
