@@ -26,10 +26,6 @@ Keywords = Mapping[str, Any]
 Make = Callable[[Keywords], Keywords]
 
 
-def _lion(hyper: Keywords) -> Keywords:
-    return {name: hyper[name] for name in ("lr", "betas", "weight_decay")}
-
-
 def _lion_split_betas(hyper: Keywords) -> Keywords:
     beta1, beta2 = hyper["betas"]
     return {"lr": hyper["lr"], "beta1": beta1, "beta2": beta2, "weight_decay": hyper["weight_decay"]}
@@ -45,7 +41,7 @@ def _tiger(hyper: Keywords) -> Keywords:
     return {name: hyper[name] for name in ("lr", "beta", "weight_decay")}
 
 
-_ARGUMENTS: Mapping[str, Make] = {"lion": _lion, "signum": _signum, "tiger": _tiger}
+_ARGUMENTS: Mapping[str, Make] = {"lion": dict, "signum": _signum, "tiger": _tiger}
 _EVERY_DTYPE = ("float32", "float64", "float16", "bfloat16")
 _TORCH_CHOICES: Keywords = {"dtypes": _EVERY_DTYPE, "compute": "storage", "nan": "zero", "decay": "first"}
 _TWO_DTYPES: dict[str, Any] = {"dtypes": ("float32", "float64"), "compute": "float32"}

@@ -31,7 +31,7 @@ def deepspeed_cpu_lion(path: Path) -> Candidate:
             f"deepspeed/{path}",
             "lion",
             lambda params, hyper: _optimizer(path, params, hyper),
-            _settings,
+            dict,
             beside={"step": 0},
             version=version_of("deepspeed"),
             dtypes=("float32",),
@@ -48,10 +48,6 @@ def _compile(path: Path) -> None:
     _optimizer(path, [torch.nn.Parameter(torch.zeros(1))], {"lr": 1.0, "betas": (0.9, 0.99), "weight_decay": 0.0})
 
 
-def _settings(hyper: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: hyper[name] for name in ("lr", "betas", "weight_decay")}
-
-
 def _optimizer(path: Path, params: list[torch.nn.Parameter], hyper: Mapping[str, Any]) -> torch.optim.Optimizer:
     from deepspeed.ops.lion import cpu_lion
 
@@ -65,7 +61,7 @@ def _optimizer(path: Path, params: list[torch.nn.Parameter], hyper: Mapping[str,
 
     cpu_lion.CPULionBuilder = ScalarBuilder if path == "scalar" else built_for_this_cpu
     try:
-        optimizer: torch.optim.Optimizer = cpu_lion.DeepSpeedCPULion(params, **_settings(hyper))
+        optimizer: torch.optim.Optimizer = cpu_lion.DeepSpeedCPULion(params, **hyper)
     finally:
         cpu_lion.CPULionBuilder = built_for_this_cpu
     return optimizer

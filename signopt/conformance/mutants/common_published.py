@@ -28,11 +28,6 @@ PUBLISHED_SOURCES: Mapping[str, str] = {
 }
 
 
-def _remember_gradient(self: NumpyPort, name: str, p: Array, g: Array) -> Array:
-    self.memo["gradient"] = g
-    return g
-
-
 def _cautious(self: NumpyPort, c: Array) -> Array:
     agrees = np.sign(c) * self.memo["gradient"] > 0
     return np.sign(c) * agrees * c.dtype.type(agrees.size / (np.count_nonzero(agrees) + 1))
@@ -82,7 +77,7 @@ PUBLISHED: list[Row] = [
     (
         "cautious-kept-plus-one",
         "cautious masking scaled by n/(kept + 1)",
-        {"gradient": _remember_gradient, "sign": _cautious},
+        {"gradient": w.remember_gradient, "sign": _cautious},
     ),
     (
         "decay-constant",

@@ -12,11 +12,6 @@ from signopt.conformance.port import Arrays
 __all__ = ["RATE", "SIGN"]
 
 
-def _remember_gradient(self: NumpyPort, name: str, p: Array, g: Array) -> Array:
-    self.memo["gradient"] = g
-    return g
-
-
 def _cautious(self: NumpyPort, c: Array) -> Array:
     agrees = np.sign(c) * self.memo["gradient"] > 0
     return np.sign(c) * agrees / max(float(np.mean(agrees)) if agrees.size else 1.0, 1e-3)
@@ -134,7 +129,7 @@ SIGN: list[Row] = [
     (
         "cautious",
         "cautious masking: no step where sign(c) and g disagree",
-        {"gradient": _remember_gradient, "sign": _cautious},
+        {"gradient": w.remember_gradient, "sign": _cautious},
     ),
 ]
 

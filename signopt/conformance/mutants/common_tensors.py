@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from signopt.conformance.numpy_ports import pieces as w
@@ -15,10 +12,6 @@ from signopt.conformance.port import Arrays
 __all__ = ["DOUBLE_ONLY", "TENSORS", "VALUES"]
 
 
-def _single_init(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-    NumpyPort.init(self, params, w.as_single(hyper), momentum)
-
-
 def _by_position(self: NumpyPort, grads: Arrays, name: str) -> Array:
     return grads[sorted(grads)[list(self.p).index(name)]]
 
@@ -27,11 +20,6 @@ def _spoils_gradient(self: NumpyPort, grads: Arrays, name: str) -> Array:
     given = grads[name].copy()
     grads[name][...] = given * given.dtype.type(0.5)
     return given
-
-
-def _remember_gradient(self: NumpyPort, name: str, p: Array, g: Array) -> Array:
-    self.memo["gradient"] = g
-    return g
 
 
 def _stops_at_empty(self: NumpyPort) -> list[str]:
@@ -187,7 +175,7 @@ VALUES: list[Row] = [
         "zero-gradient-lazy",
         "elements whose gradient is zero left alone",
         {
-            "gradient": _remember_gradient,
+            "gradient": w.remember_gradient,
             "tamper": lambda self, name, old, new: w.skip(lambda p: self.memo["gradient"] == 0)(self, name, old, new),
         },
     ),
@@ -220,7 +208,7 @@ DOUBLE_ONLY: list[Row] = [
         "hyper-float32",
         "hyperparameters of a float64 port held in float32",
         {
-            "init": _single_init,
+            "init": w.single_init,
             "configure": lambda self, hyper: NumpyPort.configure(self, w.as_single(hyper)),
         },
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.numpy_ports import pieces as w
 from signopt.conformance.numpy_ports.base import Array
 from signopt.conformance.numpy_ports.tiger import TigerPort
 from signopt.conformance.numpy_ports.variant import Row
@@ -50,11 +51,6 @@ def _mean_magnitude(self: TigerPort, p: Array, role: str) -> Any:
 def _bessel(self: TigerPort, p: Array, role: str) -> Any:
     count = p.shape[-1] if role == "embedding" and p.ndim else p.size
     return TigerPort.rms(self, p, role) * np.sqrt(count / max(count - 1, 1))
-
-
-def _remember_gradient(self: TigerPort, name: str, p: Array, g: Array) -> Array:
-    self.memo["gradient"] = g
-    return g
 
 
 def _rms_first(self: TigerPort, p: Array, role: str) -> Any:
@@ -181,7 +177,7 @@ ROLES: list[Row] = [
         "the RMS of the gradient",
         "",
         {
-            "gradient": _remember_gradient,
+            "gradient": w.remember_gradient,
             "rms": lambda self, p, role: TigerPort.rms(self, self.memo["gradient"], role),
         },
     ),

@@ -30,9 +30,12 @@ __all__ = [
     "noisy",
     "plain",
     "positions",
+    "remember_gradient",
+    "single_init",
     "skip",
     "tail",
     "twice",
+    "wider",
 ]
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {rule.name: rule.defaults for rule in RULES.values()}
@@ -61,6 +64,22 @@ def as_single(hyper: Mapping[str, Any]) -> dict[str, Any]:
     if "betas" in hyper:
         single["betas"] = tuple(float(np.float32(beta)) for beta in hyper["betas"])
     return {**hyper, **single}
+
+
+def single_init(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
+    """Start with hyperparameters held in float32."""
+    NumpyPort.init(self, params, as_single(hyper), momentum)
+
+
+def remember_gradient(self: Any, name: str, p: Array, g: Array) -> Array:
+    """The gradient as it is, kept in ``memo["gradient"]`` for a later piece."""
+    self.memo["gradient"] = g
+    return g
+
+
+def wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype that holds every product of two numbers of ``dtype`` exactly, or nearly so for float64."""
+    return np.dtype(np.float64 if dtype == np.float32 else np.longdouble)
 
 
 def bfloat16(values: Array) -> Array:

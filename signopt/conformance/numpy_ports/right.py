@@ -23,18 +23,14 @@ HALVES = ("float16", "bfloat16")
 ALL = ("float32", "float64", *HALVES)
 
 
-def _wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.float64 if dtype == np.float32 else np.longdouble)
-
-
 def _fused(self: NumpyPort, m: Array, g: Array, beta: float) -> Array:
-    wide, kind = _wider(m.dtype), m.dtype.type
+    wide, kind = w.wider(m.dtype), m.dtype.type
     product = wide.type(kind(beta)) * m.astype(wide)
     return np.asarray(product + wide.type(kind(1 - beta) * g)).astype(m.dtype)
 
 
 def _fused_on_gradient(self: NumpyPort, m: Array, g: Array, beta: float) -> Array:
-    wide, kind = _wider(m.dtype), m.dtype.type
+    wide, kind = w.wider(m.dtype), m.dtype.type
     product = wide.type(kind(1 - beta)) * g.astype(wide)
     return np.asarray(product + wide.type(kind(beta) * m)).astype(m.dtype)
 
@@ -99,10 +95,6 @@ def _refuses_momentum(
     if momentum is not None:
         raise NotImplementedError("starts from zero")
     NumpyPort.init(self, params, hyper)
-
-
-def _single_hyper(self: NumpyPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-    NumpyPort.init(self, params, w.as_single(hyper), momentum)
 
 
 def _configures_single(self: NumpyPort, hyper: Mapping[str, Any]) -> None:
@@ -275,7 +267,7 @@ _BLENDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "hyper-single-declared",
         "hyperparameters of a float64 port held in float32, declared",
-        {"init": _single_hyper, "configure": _configures_single, "declared": {"hyper": "float32"}},
+        {"init": w.single_init, "configure": _configures_single, "declared": {"hyper": "float32"}},
     ),
     (
         "blocks-and-tail-unsettable",
@@ -325,7 +317,7 @@ def _half(rule: str) -> tuple[Variant, ...]:
 def _single_only(rule: str) -> tuple[Variant, ...]:
     """Ports of float32 alone, whose hyperparameters are rounded to it."""
     single: dict[str, Any] = {
-        "init": _single_hyper,
+        "init": w.single_init,
         "configure": _configures_single,
         "declared": {"dtypes": ["float32"]},
     }

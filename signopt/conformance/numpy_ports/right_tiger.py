@@ -17,10 +17,6 @@ from signopt.conformance.port import Arrays
 __all__ = ["RIGHT_TIGER", "complement_coefficients"]
 
 
-def _wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.float64 if dtype == np.float32 else np.longdouble)
-
-
 def _rms_by_cumulation(self: TigerPort, p: Array, role: str) -> Any:
     def root(row: Array) -> Any:
         total = np.cumsum(np.square(row).ravel(), dtype=row.dtype)[-1]
@@ -74,7 +70,7 @@ def _tiger_lerp(self: TigerPort, m: Array, g: Array) -> Array:
 
 def _tiger_fused(self: TigerPort, m: Array, g: Array) -> Array:
     b1, b2 = self.coefficients()
-    wide, kind = _wider(m.dtype), m.dtype.type
+    wide, kind = w.wider(m.dtype), m.dtype.type
     return np.asarray(wide.type(kind(b1)) * m.astype(wide) + wide.type(kind(b2) * g)).astype(m.dtype)
 
 
@@ -106,10 +102,6 @@ def _single_factor(self: TigerPort) -> float:
     return float(single(corners[-1][1]))
 
 
-def _single_init(self: TigerPort, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-    NumpyPort.init(self, params, w.as_single(hyper), momentum)
-
-
 def _single_lr(self: TigerPort) -> float:
     return float(np.float32(self.base_lr()) * np.float32(self.factor()))
 
@@ -129,7 +121,7 @@ def _role_given(self: TigerPort, name: str) -> str:
 
 
 _SINGLE: dict[str, Any] = {
-    "init": _single_init,
+    "init": w.single_init,
     "configure": lambda self, hyper: NumpyPort.configure(self, w.as_single(hyper)),
     "factor": _single_factor,
     "lr": _single_lr,
