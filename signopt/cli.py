@@ -60,7 +60,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="signopt", description="Lion, Signum and Tiger, exact to the last bit.")
+    parser = argparse.ArgumentParser(prog="signopt", description="Sign-based optimizers, exact to the last bit.")
     parser.add_argument("--version", action="version", version=f"signopt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)

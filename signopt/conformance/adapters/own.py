@@ -1,4 +1,4 @@
-"""This library's own optimizers as ports, one for each rule and backend."""
+"""This library's own optimizers of the sign rules as ports, one for each rule and backend."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import signopt
 from signopt._version import __version__
 from signopt.backends import BACKENDS
 from signopt.conformance.adapters.candidate import Candidate
+from signopt.conformance.oracle.rules import SIGN_RULES
 from signopt.conformance.port import Arrays, Port
 from signopt.optimizer import Optimizer
+from signopt.rules import UPDATES
 
 __all__ = ["OWN", "OwnPort"]
 
 _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
-    "lion": signopt.Lion,
-    "signum": signopt.Signum,
-    "tiger": signopt.Tiger,
+    rule: getattr(signopt, rule.title()) for rule in SIGN_RULES if rule in UPDATES
 }
 _ON_NUMPY = ("portable", "numpy", "numba")
 _NEEDS: Mapping[str, tuple[str, ...]] = {"numba": ("numba",)}
@@ -81,4 +81,4 @@ def _candidate(rule: str, backend: str) -> Candidate:
 OWN: tuple[Candidate, ...] = tuple(
     _candidate(rule, backend) for rule in _OPTIMIZERS for backend in BACKENDS if backend in _ON_NUMPY
 )
-"""Every rule under every backend that runs on NumPy arrays."""
+"""Every sign rule under every backend that runs on NumPy arrays."""

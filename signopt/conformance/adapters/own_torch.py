@@ -9,8 +9,10 @@ from typing import Any
 from signopt._version import __version__
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.torch import TorchPort
+from signopt.conformance.oracle.rules import SIGN_RULES
 from signopt.conformance.port import Port
 from signopt.roles import role_of
+from signopt.rules import UPDATES
 
 __all__ = ["OWN_TORCH"]
 
@@ -63,5 +65,5 @@ def _candidate(rule: str) -> Candidate:
     return Candidate("signopt/torch", rule, "signopt", ("signopt", "torch"), lambda: _port(rule))
 
 
-OWN_TORCH: tuple[Candidate, ...] = tuple(map(_candidate, ("lion", "signum", "tiger")))
-"""Every rule that has a judge, as :mod:`signopt.torch` offers it."""
+OWN_TORCH: tuple[Candidate, ...] = tuple(_candidate(rule) for rule in SIGN_RULES if rule in UPDATES)
+"""Every sign rule, as :mod:`signopt.torch` offers it."""

@@ -26,7 +26,7 @@ class Variant:
     id : str
         Stable, unique within the rule: ``"decay-coupled"``.
     rule : str
-        ``"lion"``, ``"signum"`` or ``"tiger"``.
+        A key of `bases.BASES`.
     summary : str
         What the port does, as a diagnosis that completes "looks like: ...".
     pieces : mapping
