@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import array_api_compat
 import numpy as np
@@ -152,49 +152,61 @@ def sharing_memory(
 
     Autograd is told that the tensors have changed, so that a backward pass that needs their old values is an error.
     """
+    own = {"name": backend.name, "_bridge": _Bridge(backend, view, stream)}
+    return type(f"Sharing{backend.__name__}", (_Sharing,), own)
 
-    class Sharing(Backend):
-        name: ClassVar[str] = backend.name
 
-        def __init__(
-            self,
-            params: Sequence[Array],
-            momenta: Sequence[Array],
-            roles: Sequence[str] | None = None,
-            storage: Storage = NEAREST,
-        ) -> None:
-            from torch.autograd.graph import increment_version
+class _Bridge(NamedTuple):
+    """The arguments of `sharing_memory`."""
 
-            self._written = [*params, *momenta]
-            self._increment_version = increment_version
-            self._inner = backend([*map(view, params)], [*map(view, momenta)], roles, storage.seen(view))
-            self._seen = SameArrays()
-            self._views: list[Array] = []
+    backend: type[Backend]
+    view: Callable[[Any], Array]
+    stream: Callable[[], AbstractContextManager[Any]]
 
-        def prepare(
-            self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
-        ) -> Callable[[], None]:
-            unchanged = (unchanged and self._seen.anything) or self._seen.are(grads)
-            if not unchanged:
-                self._look_at(grads)
-            with stream():
-                write = self._inner.prepare(self._views, coefficients, unchanged=unchanged)
-            return lambda: self._write(write, grads)
 
-        def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:
-            with stream():
-                write()
-            self._increment_version(self._written)
+class _Sharing(Backend):
+    """What `sharing_memory` makes subclasses of."""
 
-        def _look_at(self, grads: Sequence[Array]) -> None:
-            """Keep views of the gradients, and their memory, until the first of them dies."""
-            self._drop_views()
-            self._views = [*map(view, grads)]
-            self._deaths = [weakref.ref(grad, self._drop_views) for grad in grads]
-            self._seen.remember(grads)
+    _bridge: ClassVar[_Bridge]
 
-        def _drop_views(self, dead: Any = None) -> None:
-            self._seen.forget()
-            self._views = []
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        roles: Sequence[str] | None = None,
+        storage: Storage = NEAREST,
+    ) -> None:
+        from torch.autograd.graph import increment_version
 
-    return Sharing
+        view = self._bridge.view
+        self._written = [*params, *momenta]
+        self._increment_version = increment_version
+        self._inner = self._bridge.backend([*map(view, params)], [*map(view, momenta)], roles, storage.seen(view))
+        self._seen = SameArrays()
+        self._views: list[Array] = []
+
+    def prepare(
+        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+    ) -> Callable[[], None]:
+        unchanged = (unchanged and self._seen.anything) or self._seen.are(grads)
+        if not unchanged:
+            self._look_at(grads)
+        with self._bridge.stream():
+            write = self._inner.prepare(self._views, coefficients, unchanged=unchanged)
+        return lambda: self._write(write, grads)
+
+    def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:
+        with self._bridge.stream():
+            write()
+        self._increment_version(self._written)
+
+    def _look_at(self, grads: Sequence[Array]) -> None:
+        """Keep views of the gradients, and their memory, until the first of them dies."""
+        self._drop_views()
+        self._views = [*map(self._bridge.view, grads)]
+        self._deaths = [weakref.ref(grad, self._drop_views) for grad in grads]
+        self._seen.remember(grads)
+
+    def _drop_views(self, dead: Any = None) -> None:
+        self._seen.forget()
+        self._views = []
