@@ -9,14 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import carray, njit, types
 from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
 from signopt.backends._llvm_halves import joined_halves
 
-__all__ = ["element", "loaded", "narrowed", "pointer_to", "room_for", "squares_and_nan_by_eight", "widened"]
+__all__ = [
+    "compiled", "element", "inlined", "loaded", "narrowed", "pointer_to", "room_for", "span_at",
+    "squares_and_nan_by_eight", "widened",
+]  # fmt: skip
+
+compiled = njit(nogil=True, cache=True, error_model="numpy")
+"""How the kernels are compiled: no fast-math, and a division by zero is what IEEE 754 says."""
+
+inlined = njit(nogil=True, cache=True, error_model="numpy", inline="always")
+"""The same for what a kernel takes into itself."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -197,3 +206,9 @@ def _bfloat16_bits(builder: ir.IRBuilder, value: Any) -> Any:
     quiet_nan = builder.or_(bits, ir.Constant(_I32, 0x00400000))
     chosen = builder.select(builder.fcmp_unordered("uno", value, value), quiet_nan, rounded)
     return builder.trunc(builder.lshr(chosen, shift), _I16)
+
+
+@inlined
+def span_at(address: Any, first: Any, last: Any, like: Any) -> Any:
+    """Elements ``first`` to ``last`` of the array at an address."""
+    return carray(pointer_to(element(address, first, like), like), last - first)

@@ -9,43 +9,25 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, njit
 
-from signopt.backends._numba_floats import (
-    element,
-    narrowed,
-    pointer_to,
-    room_for,
-    squares_and_nan_by_eight,
-    widened,
-)
+from signopt.backends._numba_floats import compiled, element, inlined, narrowed, room_for, span_at, widened
 from signopt.backends._numba_rounding import (
     ROOM,
     beside_piece,
-    loaded_master,
     read,
-    rest_further,
     rest_place,
     stretch,
     write,
 )
+from signopt.backends._numba_squares import AHEAD, squares_and_nan
 
 __all__ = ["Family", "Looked", "Scalars", "TigerTensors", "lion", "signum", "tiger", "tiger_look"]
-
-AHEAD = 4096
-"""How far before its use memory is fetched, in bytes."""
 
 LINE = 64
 """Bytes of a cache line, or of half of one, and of the longest vector."""
 
 CHUNK = 1 << 16
 """So many elements of p, m and g fit into a processor's own cache together."""
-
-LEAF = 128
-"""As many elements ``np.sum`` does not cut in two any more."""
-
-_compiled = njit(nogil=True, cache=True, error_model="numpy")
-_inlined = njit(nogil=True, cache=True, error_model="numpy", inline="always")
 
 
 class Family(NamedTuple):
@@ -105,12 +87,12 @@ class TigerTensors(NamedTuple):
     scaled: Any
 
 
-@_compiled
+@compiled
 def nothing() -> None:
     """Is compiled to see whether anything can be."""
 
 
-@_compiled
+@compiled
 def lion(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
     """Lion on a range of elements."""
     room = room_for(ROOM, np.uint32(0))
@@ -128,7 +110,7 @@ def lion(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
         t += 1
 
 
-@_compiled
+@compiled
 def signum(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
     """Signum on a range of elements."""
     t = np.searchsorted(family.ends, start, side="right")
@@ -139,7 +121,7 @@ def signum(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
         t += 1
 
 
-@_compiled
+@compiled
 def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any, policy: Any) -> None:
     """Tiger on a range of elements, after :func:`tiger_look` has gone through all chunks.
 
@@ -154,14 +136,14 @@ def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any, 
             size = _span(family, t, start, family.ends[t])[1]
             p, g, m = _places(family, t, 0)
             soon = m if size <= CHUNK else p
-            total, has_nan = _look((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
+            total, has_nan = squares_and_nan((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
             rate = k.lr * _root(total / size, k) if tensors.scaled[t] else tensors.rates[t]
             _tiger(family, t, 0, size, k, moves, tensors, rate, has_nan, policy)
         start += last - first
         t += 1
 
 
-@_compiled
+@compiled
 def _tiger(
     family: Any, t: Any, first: Any, last: Any, k: Any, moves: Any, tensors: Any, rate: Any, has_nan: Any, policy: Any
 ) -> None:
@@ -176,7 +158,7 @@ def _tiger(
         _signum_of_tensor(family, t, first, last, k, rate, tensors.decays[t], policy)
 
 
-@_compiled
+@compiled
 def tiger_look(family: Any, start: Any, stop: Any, looked: Any, policy: Any) -> None:
     """Look at chunks ``start`` to ``stop`` of the tensors that are not looked at when they are updated."""
     for chunk in range(start, stop):
@@ -184,13 +166,13 @@ def tiger_look(family: Any, start: Any, stop: Any, looked: Any, policy: Any) -> 
         t = looked.tensors[chunk]
         p, g, _ = _places(family, t, first)
         if looked.summed[t]:
-            found = _look((p, g, p, rest_place(policy, t, first)), size, family.param_like)
+            found = squares_and_nan((p, g, p, rest_place(policy, t, first)), size, family.param_like)
         else:
-            found = _look((g, g, g, None), size, family.param_like)
+            found = squares_and_nan((g, g, g, None), size, family.param_like)
         looked.sums[chunk], looked.has_nan[chunk] = found
 
 
-@_inlined
+@inlined
 def _places(family: Any, t: Any, first: Any) -> Any:
     """The addresses of element ``first`` of p, g and m of tensor ``t``."""
     p_like, m_like = family.param_like, family.momentum_like
@@ -198,23 +180,23 @@ def _places(family: Any, t: Any, first: Any) -> Any:
     return element(p, first, p_like), element(g, first, p_like), element(m, first, m_like)
 
 
-@_inlined
+@inlined
 def _span(family: Any, t: Any, start: Any, stop: Any) -> Any:
     """The elements of tensor ``t`` in a range, from its first to its last, counted within the tensor."""
     origin = family.ends[t - 1] if t else 0
     return start - origin, min(stop, family.ends[t]) - origin
 
 
-@_inlined
+@inlined
 def _piece(family: Any, t: Any, first: Any, last: Any) -> Any:
     """Elements ``first`` to ``last`` of p, m and g of tensor ``t``."""
-    p = _array(family.addresses[t, 0], first, last, family.param_like)
-    m = _array(family.addresses[t, 1], first, last, family.momentum_like)
-    g = _array(family.addresses[t, 2], first, last, family.param_like)
+    p = span_at(family.addresses[t, 0], first, last, family.param_like)
+    m = span_at(family.addresses[t, 1], first, last, family.momentum_like)
+    g = span_at(family.addresses[t, 2], first, last, family.param_like)
     return p, m, g
 
 
-@_inlined
+@inlined
 def _line(family: Any, t: Any, first: Any, last: Any) -> Any:
     """The first of many elements at which a cache line of p begins: vectors that lie across two are slower."""
     if last - first < CHUNK:
@@ -226,18 +208,13 @@ def _line(family: Any, t: Any, first: Any, last: Any) -> Any:
     return middle
 
 
-@_inlined
-def _array(address: Any, first: Any, last: Any, like: Any) -> Any:
-    return carray(pointer_to(element(address, first, like), like), last - first)
-
-
-@_inlined
+@inlined
 def _sign(c: Any, one: Any) -> Any:
     """sign(c): the sum turns −0 into 0 and keeps NaN."""
     return one if c > 0 else (-one if c < 0 else c + (one - one))
 
 
-@_compiled
+@compiled
 def _lion(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     for i in range(len(p)):
         x, v, d = read(p, beside, i), widened(m[i]), widened(g[i])
@@ -246,7 +223,7 @@ def _lion(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, w
         m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
 
 
-@_inlined
+@inlined
 def _signum_of_tensor(
     family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any, policy: Any
 ) -> None:
@@ -255,7 +232,7 @@ def _signum_of_tensor(
         _signum_of_span(family, t, begin, end, k, rate, weight_decay, policy)
 
 
-@_inlined
+@inlined
 def _signum_of_span(
     family: Any, t: Any, first: Any, last: Any, k: Any, rate: Any, weight_decay: Any, policy: Any
 ) -> None:
@@ -267,7 +244,7 @@ def _signum_of_span(
         _signum(family, p, m, g, beside, k, rate, weight_decay)
 
 
-@_compiled
+@compiled
 def _signum(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     """The update that Signum and Tiger share: the sign is that of the new momentum."""
     for i in range(len(p)):
@@ -277,28 +254,28 @@ def _signum(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any,
         m[i] = narrowed(v, family.momentum_like)
 
 
-@_compiled
+@compiled
 def _tiger_rows(family: Any, t: Any, first: Any, last: Any, k: Any, columns: Any, decay: Any, policy: Any) -> None:
     """Tiger on the rows that start within elements ``first`` to ``last``, each with an RMS of its own."""
     for row in range(-(-first // columns), -(-last // columns)):
         begin = row * columns
         p, g, m = _places(family, t, begin)
-        total, _ = _look((p, g, m + AHEAD, rest_place(policy, t, begin)), columns, family.param_like)
+        total, _ = squares_and_nan((p, g, m + AHEAD, rest_place(policy, t, begin)), columns, family.param_like)
         _signum_of_span(family, t, begin, begin + columns, k, k.lr * _root(total / columns, k), decay, policy)
 
 
-@_inlined
+@inlined
 def _root(mean: Any, k: Any) -> Any:
     return type(k.one)(math.sqrt(mean))
 
 
-@_compiled
+@compiled
 def _accumulate(family: Any, m: Any, g: Any, k: Any) -> None:
     for i in range(len(m)):
         m[i] = narrowed(k.B2 * widened(m[i]) + k.A2 * widened(g[i]), family.momentum_like)
 
 
-@_compiled
+@compiled
 def _shrink(family: Any, t: Any, first: Any, last: Any, factor: Any, centre: Any, policy: Any) -> None:
     room = room_for(ROOM, np.uint32(0))
     for at in range(first, last, stretch(policy)):
@@ -307,85 +284,3 @@ def _shrink(family: Any, t: Any, first: Any, last: Any, factor: Any, centre: Any
         beside = beside_piece(policy, t, at, until, room, family)
         for i in range(until - at):
             write(p, beside, i, (read(p, beside, i) - centre) * factor + centre, family.param_like)
-
-
-@_compiled
-def _look(places: Any, size: Any, like: Any) -> Any:
-    """Σp² in float64 over ``size`` elements, in the order of ``np.sum``, and whether g has a NaN.
-
-    ``places`` are the addresses of p, of g, of something else that will be wanted soon and is fetched on the way, and
-    of the low halves of p, if it has any.
-    ``np.sum`` adds halves of halves: ``rests[d]`` and ``sums[d]`` are the size of the second half at depth d, and the
-    sum of the first. A function that calls itself would be shorter, but Numba does not link one from its cache.
-    """
-    rests = _array(room_for(64, np.int64(0)), 0, 64, np.int64(0))
-    sums = _array(room_for(64, 0.0), 0, 64, 0.0)
-    depth, second_halves, start, count, has_nan = 0, 0, 0, size, False
-    while True:
-        while not _is_leaf_group(count):
-            rests[depth] = count - _middle(count)
-            count = _middle(count)
-            depth += 1
-        total, found_nan = _look_at_once(places, start, count, like)
-        has_nan |= found_nan
-        while second_halves >> depth & 1:
-            second_halves ^= 1 << depth
-            depth -= 1
-            total += sums[depth]
-        if depth == 0:
-            return total, has_nan
-        second_halves |= 1 << depth
-        sums[depth - 1] = total
-        start += count
-        count = rests[depth - 1]
-
-
-@_inlined
-def _is_leaf_group(size: Any) -> Any:
-    """Whether ``np.sum`` cuts so many elements in none, two or four."""
-    middle = _middle(size)
-    rest = size - middle
-    if middle <= LEAF:
-        return rest <= LEAF
-    return middle - _middle(middle) <= LEAF and rest - _middle(rest) <= LEAF
-
-
-@_inlined
-def _look_at_once(places: Any, start: Any, size: Any, like: Any) -> Any:
-    middle = start + _middle(size)
-    stop = start + size
-    if size <= LEAF:
-        return _look_at_leaf(places, start, stop, like)
-    if middle - start <= LEAF:
-        left, left_has_nan = _look_at_leaf(places, start, middle, like)
-        right, right_has_nan = _look_at_leaf(places, middle, stop, like)
-        return left + right, left_has_nan | right_has_nan
-    first, third = start + _middle(middle - start), middle + _middle(stop - middle)
-    a, a_has_nan = _look_at_leaf(places, start, first, like)
-    b, b_has_nan = _look_at_leaf(places, first, middle, like)
-    c, c_has_nan = _look_at_leaf(places, middle, third, like)
-    d, d_has_nan = _look_at_leaf(places, third, stop, like)
-    return (a + b) + (c + d), a_has_nan | b_has_nan | c_has_nan | d_has_nan
-
-
-@_inlined
-def _look_at_leaf(places: Any, start: Any, stop: Any, like: Any) -> Any:
-    p, g, other = element(places[0], start, like), element(places[1], start, like), element(places[2], start, like)
-    rest = rest_further(places[3], start)
-    size = stop - start
-    eights = size // 8 * 8
-    total, has_nan = 0.0, False
-    if eights:
-        total, has_nan = squares_and_nan_by_eight((p, g, other, rest), eights, AHEAD, like)
-    for i in range(eights, size):
-        x = np.float64(loaded_master(element(p, i, like), rest_further(rest, i), like))
-        d = loaded_master(element(g, i, like), None, like)
-        total += x * x
-        has_nan |= d != d
-    return total, has_nan
-
-
-@_inlined
-def _middle(size: Any) -> Any:
-    """Where ``np.sum`` cuts so many elements in two, or 0 if it does not."""
-    return size // 2 // 8 * 8 if size > LEAF else 0

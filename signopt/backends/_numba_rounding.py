@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from signopt.backends import _llvm_halves as halves
-from signopt.backends._numba_floats import element, loaded, narrowed, pointer_to, widened
+from signopt.backends._numba_floats import compiled, element, loaded, narrowed, pointer_to, widened
 
 __all__ = [
     "ROOM",
@@ -133,7 +133,7 @@ def _beside_piece(policy: Any, t: Any, first: Any, last: Any, room: Any, family:
     return drawn
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _draw(words: Any, first: Any, draws: Any, tensor: Any) -> None:
     """Philox4x32-10 on successive blocks from ``first`` on: four words of 32 bits each, or eight of 16.
 

@@ -14,6 +14,7 @@ import pytest
 numba = pytest.importorskip("numba", reason="Numba is not installed: pip install 'signopt[numba]'")
 
 from signopt.backends import _numba_kernels as kernels  # noqa: E402
+from signopt.backends._numba_squares import squares_and_nan  # noqa: E402
 from signopt.backends._numba_tables import TensorTable, is_compiled  # noqa: E402
 from signopt.backends.numba import NumbaBackend  # noqa: E402
 from signopt.backends.numpy import NumpyBackend  # noqa: E402
@@ -68,7 +69,7 @@ def test_squares_are_summed_in_the_order_of_numpy(storage):
     sizes = [*range(1, 1200), *range(2040, 2060), *range(4090, 4110), 65_535, 65_536, 65_537, 69_993]
     place, like = values.ctypes.data, TensorTable([0], [values], [values]).family.param_like
     for size in sizes:
-        total, broken = kernels._look((place, place, place, None), size, like)
+        total, broken = squares_and_nan((place, place, place, None), size, like)
         assert total == np.sum(squares[:size]), size
         assert not broken
 
@@ -81,8 +82,8 @@ def test_a_nan_is_seen_wherever_it_is(storage):
         grad = values.copy()
         grad[index] = np.nan
         places = values.ctypes.data, grad.ctypes.data, values.ctypes.data, None
-        assert kernels._look(places, values.size, like)[1], index
-        assert not kernels._look(places, index, like)[1], index
+        assert squares_and_nan(places, values.size, like)[1], index
+        assert not squares_and_nan(places, index, like)[1], index
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
