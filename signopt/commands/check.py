@@ -22,7 +22,7 @@ from signopt.conformance.errors import PortBroke, PortRefused
 from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.oracle.rules import RULES
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.protocol.wire import brief
 from signopt.conformance.report import Report
 from signopt.conformance.reporting.common import summary, verdict

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from signopt.commands._exit_codes import COULD_NOT_RUN, FAILED, PASSED
 from signopt.commands.console import make_console
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.reporting.common import SIGNS, readable
 from signopt.conformance.smoke import converse
 

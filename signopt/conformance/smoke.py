@@ -14,7 +14,8 @@ from signopt.conformance.declarations import Declaration
 from signopt.conformance.errors import DeclarationError, PortBroke, PortRefused, PortUnfinished, ProtocolViolation
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.rules import RULES, Optimizer
-from signopt.conformance.protocol.child import Child, Limits
+from signopt.conformance.protocol.child import Child
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.protocol.messages import write_request
 from signopt.conformance.report import Trace
 

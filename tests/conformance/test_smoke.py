@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from signopt.cli import main
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.smoke import converse
 
 HOSTILE = Path(__file__).parent / "protocol" / "hostile_port.py"

@@ -104,7 +104,7 @@ def test_the_conversation_of_the_page_takes_place():
 
 def test_the_limits_of_the_page_are_the_limits():
     from signopt.conformance import driver
-    from signopt.conformance.protocol.child import Limits
+    from signopt.conformance.protocol.limits import Limits
 
     limits, page = Limits(), textwrap.dedent((DOCS / "protocol.md").read_text("utf-8"))
     assert f"within {limits.message_seconds:g} seconds" in page

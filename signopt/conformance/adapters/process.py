@@ -10,8 +10,9 @@ from typing import Any, BinaryIO, ClassVar, Self
 from signopt.conformance.errors import ProtocolViolation
 
 from ..protocol import PROTOCOL_VERSION
-from ..protocol.child import Child, Ending, Limits
+from ..protocol.child import Child
 from ..protocol.conversation import Conversation
+from ..protocol.limits import Ending, Limits
 from ..protocol.messages import read_reply, write_request
 from ..protocol.methods import METHODS
 from ..protocol.replay import Replay

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from signopt.conformance.errors import ProtocolViolation
 from signopt.conformance.isolation.remote import Remote
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.protocol.wire import brief
 
 __all__ = ["Listed", "listed"]

@@ -14,9 +14,10 @@ import numpy as np
 from signopt.conformance.errors import PortLacks, PortUnavailable, ProtocolViolation, RemoteError
 from signopt.conformance.isolation.lender import Lender
 from signopt.conformance.isolation.packets import dtype_of, join, split
-from signopt.conformance.protocol.child import Child, Limits
+from signopt.conformance.protocol.child import Child
 from signopt.conformance.protocol.conversation import Conversation
 from signopt.conformance.protocol.framing import framed
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.protocol.values import read, spell
 from signopt.conformance.protocol.wire import brief
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from signopt.conformance.isolation.port import IsolatedPort
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.report import Report
 from signopt.conformance.suite import check
 

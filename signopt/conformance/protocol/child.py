@@ -13,8 +13,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from signopt.conformance.causes import text_is_lacking
 from signopt.conformance.errors import PortBroke, PortDied, PortLacks, PortOverLimit, PortTimeout, PortUnavailable
@@ -22,10 +20,11 @@ from signopt.conformance.errors import PortBroke, PortDied, PortLacks, PortOverL
 from . import processes
 from .clock import PortClock, thread_times
 from .framing import Frames, Framing, Lines
+from .limits import Ending, Limits, exit_text
 from .spawn import spawn
 from .wire import brief
 
-__all__ = ["Child", "Ending", "Limits"]
+__all__ = ["Child"]
 
 _CHUNK = 1 << 16
 _LOG_KEPT = 1 << 14
@@ -33,41 +32,6 @@ _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
 _MOST_TIMES_THE_WALL = 20
 _MOMENT_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one port may use. Seconds are those of :class:`~signopt.conformance.protocol.clock.PortClock`.
-
-    Attributes
-    ----------
-    message_seconds:
-        From a request to its complete reply, counted anew whenever a byte moves; on the wall at most twenty times this.
-    total_seconds:
-        Of waiting for replies, over the whole check.
-    line_bytes:
-        Length of one reply, and of everything that may lie unread after it.
-    memory_bytes:
-        Resident memory of the process and of those it started.
-    exit_seconds:
-        Between the end of the conversation and the end of the process.
-    restarts:
-        How often a port that broke down is started again.
-    """
-
-    message_seconds: float = 60.0
-    total_seconds: float = 3600.0
-    line_bytes: int = 64 << 20
-    memory_bytes: int = 8 << 30
-    exit_seconds: float = 5.0
-    restarts: int = 2
-
-
-class Ending(NamedTuple):
-    """How a process ended after the conversation: what was wrong, and what is only remarkable; both may be empty."""
-
-    fault: str = ""
-    remark: str = ""
 
 
 class Child:
@@ -228,7 +192,7 @@ class Child:
             self._process.wait(self.limits.exit_seconds)
         code = self._process.poll()
         self._drain_log()
-        said = f"{what}: {_ending(code)}{self._stderr_tail()}"
+        said = f"{what}: {exit_text(code)}{self._stderr_tail()}"
         lacks = code in (126, 127, -signal.SIGKILL) or (code not in (0, None) and text_is_lacking(self.log[-2000:]))
         return PortLacks(said) if lacks else PortDied(said)
 
@@ -270,7 +234,7 @@ class Child:
         code = self._process.poll()
         self._drain_log()
         if code not in (0, None, -signal.SIGKILL):
-            return Ending(f"after its last answer {_ending(code)}{self._stderr_tail()}")
+            return Ending(f"after its last answer {exit_text(code)}{self._stderr_tail()}")
         if self._unread:
             return Ending(f"after its last answer the port wrote {brief(bytes(self._unread[:200]))}")
         return Ending()
@@ -297,20 +261,3 @@ class Child:
         self._process.wait()
         self._selector.close()
         self._pipes.close()
-
-
-def _ending(code: int | None) -> str:
-    if code is None:
-        return "it is still running"
-    if code == -signal.SIGKILL:
-        return "it was ended by SIGKILL, as when a system runs out of memory"
-    if code < 0:
-        return f"it was ended by {_signal_name(-code)}"
-    return f"it exited with code {code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

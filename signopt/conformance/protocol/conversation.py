@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from signopt.conformance.errors import PortBroke, PortLacks, PortRefused, PortTimeout, PortUnavailable, PortUnfinished
 
-from .child import Child, Ending, Limits
+from .child import Child
+from .limits import Ending, Limits
 from .replay import Replay
 from .silence import listen
 

@@ -13,7 +13,7 @@ from signopt.conformance.isolation import remote
 from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 
 LIMITS = Limits(message_seconds=4.0, total_seconds=40.0, memory_bytes=300 << 20, exit_seconds=0.5, restarts=1)
 

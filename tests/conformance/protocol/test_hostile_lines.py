@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.errors import PortBroke, PortLacks, PortRefused
-from signopt.conformance.protocol.child import Ending
+from signopt.conformance.protocol.limits import Ending
 
 EXPECTED = (PortBroke, PortRefused, NotImplementedError)
 HYPER = {"lr": 1e-3, "beta": 0.9, "weight_decay": 0.1}

@@ -21,7 +21,7 @@ from signopt.conformance.errors import (
     ProtocolViolation,
 )
 from signopt.conformance.protocol import processes
-from signopt.conformance.protocol.child import Limits
+from signopt.conformance.protocol.limits import Limits
 
 HOSTILE = Path(__file__).with_name("hostile_port.py")
 LIMITS = Limits(message_seconds=1.0, total_seconds=20.0, line_bytes=1 << 20, memory_bytes=256 << 20, exit_seconds=0.5)

@@ -26,7 +26,7 @@ ORDERS = [
 ]  # fmt: skip
 
 SPECIAL_MUONS = ("fixed", "layout", "ns_dtype", "orthogonalizer")
-OTHER_FORMS = ("sum", "epsilon-max", "unsettable-sum", "halves-sum", "fixed-hidden-sum")
+OTHER_FORMS = ("sum", "epsilon-max", "zero-unguarded-max", "unsettable-sum", "halves-sum", "fixed-hidden-sum")
 """Muons that need not declare their form of momentum and ε to the suite, which finds it out, but to vectors."""
 
 MISSED = {**dict.fromkeys(SIGN_RULES, 1 / 20), "muon": 1 / 3}
