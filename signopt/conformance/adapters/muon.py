@@ -87,7 +87,7 @@ def _of_optax(hyper: Keywords) -> Any:
 
 def _optax() -> Port:
     return OptaxPort(
-        "optax", "muon", _of_optax,
+        "optax", "muon", _of_optax, op_by_op=True,
         version=version_of("optax"), subnormals="flush", layout="in_out", eps_form="add", momentum_form="ema",
         decay="bracket",
     )  # fmt: skip

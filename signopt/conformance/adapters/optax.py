@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ class OptaxPort:
         places that share the parameters (``multi_transform``).
     jit
         Compile the update, as training loops do. XLA may then contract and reorder what it fuses.
+    op_by_op
+        Run without any compilation beyond that of single operations: loops and functions that the transformation itself
+        compiles would be compiled anew for every shape and every set of hyperparameters, which is most of the time that
+        the many small matrices of Muon's checks take.
     declarations
         Everything else that ``describe`` returns: ``version``, ``dtypes``, ``decay``, ``form``, ``nan``, …
 
@@ -44,10 +48,12 @@ class OptaxPort:
         transform: Callable[[Mapping[str, Any]], Any],
         momentum: str | None = "mu",
         jit: bool = False,
+        op_by_op: bool = False,
         **declarations: Any,
     ) -> None:
         self._description = {"name": name, "rule": rule, **declarations}
         self._transform, self._key, self._jit = transform, momentum, jit
+        self._op_by_op = op_by_op
         self._made: dict[str, tuple[Any, Callable[..., Any]]] = {}
 
     def describe(self) -> Mapping[str, Any]:
@@ -75,7 +81,12 @@ class OptaxPort:
     def _precision(self) -> AbstractContextManager[Any]:
         import jax
 
-        return jax.enable_x64(True) if self._wide else nullcontext()
+        stack = ExitStack()
+        if self._wide:
+            stack.enter_context(jax.enable_x64(True))
+        if self._op_by_op:
+            stack.enter_context(jax.disable_jit())
+        return stack
 
     def _set_momentum(self, momentum: Mapping[str, Any]) -> None:
         import jax

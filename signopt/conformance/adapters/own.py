@@ -1,4 +1,4 @@
-"""This library's own optimizers of the sign rules as ports, one for each rule and backend."""
+"""This library's own optimizers as ports, one for each rule and backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import signopt
 from signopt._version import __version__
 from signopt.backends import BACKENDS
 from signopt.conformance.adapters.candidate import Candidate
-from signopt.conformance.oracle.rules import SIGN_RULES
+from signopt.conformance.oracle.rules import OPTIMIZERS
 from signopt.conformance.port import Arrays, Port
 from signopt.optimizer import Optimizer
 from signopt.rules import UPDATES
@@ -20,7 +20,10 @@ from signopt.rules import UPDATES
 __all__ = ["OWN", "OwnPort"]
 
 _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
-    rule: getattr(signopt, rule.title()) for rule in SIGN_RULES if rule in UPDATES
+    rule: getattr(signopt, rule.title()) for rule in OPTIMIZERS if rule in UPDATES
+}
+_CHOICES: Mapping[str, Mapping[str, Any]] = {
+    "muon": {"momentum_form": "ema", "eps_form": "add", "range": "scaled"},
 }
 _ON_NUMPY = ("portable", "numpy", "numba")
 _NEEDS: Mapping[str, tuple[str, ...]] = {"numba": ("numba",)}
@@ -33,15 +36,15 @@ class OwnPort:
         self._rule, self._backend = rule, backend
 
     def describe(self) -> Mapping[str, Any]:
-        """The declarations: every dtype, NaN propagates, the canonical order."""
+        """The declarations: every dtype, NaN propagates, the canonical order, and what the rule leaves open."""
         return {
             "name": f"signopt/{self._backend}",
             "rule": self._rule,
             "version": __version__,
             "dtypes": ["float32", "float64", "float16", "bfloat16"],
-            "nan": "propagate",
             "decay": "bracket",
             "form": "mul-add",
+            **_CHOICES.get(self._rule, {"nan": "propagate"}),
         }
 
     def init(self, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from signopt._version import __version__
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.adapters.torch import TorchPort
-from signopt.conformance.oracle.rules import SIGN_RULES
+from signopt.conformance.oracle.rules import OPTIMIZERS
 from signopt.conformance.port import Port
 from signopt.roles import role_of
 from signopt.rules import UPDATES
@@ -42,6 +42,16 @@ def _numbers(hyper: Keywords) -> Keywords:
     return {name: value for name, value in hyper.items() if name != "roles"}
 
 
+def _muon(params: list[Any], hyper: Keywords) -> Any:
+    import signopt.torch
+
+    return signopt.torch.Muon(params, **_momentum_named(hyper))
+
+
+def _momentum_named(hyper: Keywords) -> Keywords:
+    return {"momentum" if name == "beta" else name: value for name, value in hyper.items()}
+
+
 def _no_steps(param: Any) -> Keywords:
     import torch
 
@@ -52,10 +62,13 @@ def _port(rule: str) -> Port:
     declarations: dict[str, Any] = {
         "version": __version__,
         "dtypes": ["float32", "float64", "float16", "bfloat16"],
-        "nan": "propagate",
         "decay": "bracket",
         "form": "mul-add",
     }
+    if rule == "muon":
+        declarations |= {"momentum_form": "ema", "eps_form": "add", "range": "scaled"}
+        return TorchPort("signopt/torch", rule, _muon, _momentum_named, "momentum", **declarations)
+    declarations["nan"] = "propagate"
     if rule == "tiger":
         return TorchPort("signopt/torch", rule, _tiger, _numbers, "momentum", _no_steps, named=True, **declarations)
     return TorchPort("signopt/torch", rule, _build(rule), dict, "momentum", **declarations)
@@ -65,5 +78,5 @@ def _candidate(rule: str) -> Candidate:
     return Candidate("signopt/torch", rule, "signopt", ("signopt", "torch"), lambda: _port(rule))
 
 
-OWN_TORCH: tuple[Candidate, ...] = tuple(_candidate(rule) for rule in SIGN_RULES if rule in UPDATES)
-"""Every sign rule, as :mod:`signopt.torch` offers it."""
+OWN_TORCH: tuple[Candidate, ...] = tuple(_candidate(rule) for rule in OPTIMIZERS if rule in UPDATES)
+"""Every rule that has a judge, as :mod:`signopt.torch` offers it."""
