@@ -30,23 +30,20 @@ class DemoLion:
 
     def init(self, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
         """Start afresh on copies."""
-        self.hyper = hyper
+        self.lr, self.betas, self.decay = hyper["lr"], hyper["betas"], hyper["weight_decay"]
         self.p = {name: p.copy() for name, p in params.items()}
         self.m = {name: np.zeros_like(p) if momentum is None else momentum[name].copy() for name, p in params.items()}
 
     def step(self, grads: Arrays) -> None:
         """Update every tensor."""
-        lr, decay, betas = self.hyper["lr"], self.hyper["weight_decay"], self.hyper["betas"]
         for name, g in grads.items():
-            self.p[name], self.m[name] = self.update(self.p[name], g, self.m[name], lr, betas, decay)
+            self.p[name], self.m[name] = self.update(self.p[name], g, self.m[name])
 
-    def update(
-        self, p: Array, g: Array, m: Array, lr: float, betas: tuple[float, float], decay: float
-    ) -> tuple[Array, Array]:
+    def update(self, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         """c = β1·m + (1−β1)·g ; p ← p − lr·(sign(c) + λ·p) ; m ← β2·m + (1−β2)·g"""
-        beta1, beta2 = betas
+        beta1, beta2 = self.betas
         c = beta1 * m + (1 - beta1) * g
-        return p - lr * (np.sign(c) + decay * p), beta2 * m + (1 - beta2) * g
+        return p - self.lr * (np.sign(c) + self.decay * p), beta2 * m + (1 - beta2) * g
 
     def params(self) -> Arrays:
         """The parameters as they are now."""
@@ -64,14 +61,12 @@ class ExchangedCoefficients(DemoLion):
     source = "https://github.com/FluxML/Optimisers.jl/blob/v0.4.8/src/rules.jl"
     bug = "optimisers-jl"
 
-    def update(
-        self, p: Array, g: Array, m: Array, lr: float, betas: tuple[float, float], decay: float
-    ) -> tuple[Array, Array]:
+    def update(self, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         """β2 and 1 − β2 change places in the momentum; the sign is taken of a blend with the new one."""
-        beta1, beta2 = betas
+        beta1, beta2 = self.betas
         m = beta2 * g + (1 - beta2) * m
         c = (beta2 - beta1) * g + beta1 * m
-        return p - lr * (np.sign(c) + decay * p), m
+        return p - self.lr * (np.sign(c) + self.decay * p), m
 
 
 class WrongMask(DemoLion):
@@ -81,17 +76,15 @@ class WrongMask(DemoLion):
     source = "https://github.com/deepspeedai/DeepSpeed/pull/4331"
     bug = "sign-mask-minus-one"
 
-    def update(
-        self, p: Array, g: Array, m: Array, lr: float, betas: tuple[float, float], decay: float
-    ) -> tuple[Array, Array]:
+    def update(self, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         """Whole vectors of 16 elements go through the mask, the rest through an ordinary sign."""
-        right, new_m = super().update(p, g, m, lr, betas, decay)
-        c = np.atleast_1d(np.asarray(betas[0] * m + (1 - betas[0]) * g, p.dtype))
+        right, new_m = super().update(p, g, m)
+        c = np.atleast_1d(np.asarray(self.betas[0] * m + (1 - self.betas[0]) * g, p.dtype))
         bits = {4: np.uint32, 8: np.uint64}[c.itemsize]
-        minus_one, minus_lr = (c.dtype.type(number).view(bits) for number in (-1.0, -lr))
+        minus_one, minus_lr = (c.dtype.type(number).view(bits) for number in (-1.0, -self.lr))
         step = ((c.view(bits) & minus_one) ^ minus_lr).view(c.dtype).reshape(p.shape)
         vectorised = (np.arange(p.size) < p.size - p.size % 16).reshape(p.shape)
-        return np.where(vectorised, p - lr * decay * p + step, right), new_m
+        return np.where(vectorised, p - self.lr * self.decay * p + step, right), new_m
 
 
 class CoupledDecay(DemoLion):
@@ -101,11 +94,10 @@ class CoupledDecay(DemoLion):
     source = "https://github.com/bitsandbytes-foundation/bitsandbytes/issues/1992"
     bug = "decay-coupled"
 
-    def update(
-        self, p: Array, g: Array, m: Array, lr: float, betas: tuple[float, float], decay: float
-    ) -> tuple[Array, Array]:
+    def update(self, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         """The rule without decay, on g + λ·p."""
-        return super().update(p, g + decay * p, m, lr, betas, 0.0)
+        c = self.betas[0] * m + (1 - self.betas[0]) * (g + self.decay * p)
+        return p - self.lr * np.sign(c), self.betas[1] * m + (1 - self.betas[1]) * (g + self.decay * p)
 
 
 DEMO_PORTS: tuple[type[DemoLion], ...] = (DemoLion, ExchangedCoefficients, WrongMask, CoupledDecay)
