@@ -19,6 +19,7 @@ THREADS = 256
 MAX_THREADS_PER_BLOCK = 0
 """CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK."""
 
+_KERNELS = files("signopt.backends") / "kernels"
 _C_TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bfloat16": "bfloat16"}
 
 
@@ -28,7 +29,7 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
 
     Parameters
     ----------
-    rule : {"lion", "signum", "tiger"}
+    rule : str
     param_dtype, momentum_dtype : str
         Names of the storage dtypes.
     architecture : str
@@ -36,9 +37,13 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
 
     Raises
     ------
+    NotImplementedError
+        If the rule has no kernels.
     RuntimeError
         If NVRTC is not installed or does not accept the source; the message has its log.
     """
+    if not (_KERNELS / f"{rule}.cu").is_file():
+        raise NotImplementedError(f"the rule {rule} has no CUDA kernels; make its optimizer with backend='portable'")
     nvrtc = _nvrtc()
     program = nvrtc.createProgram(
         _source(f"{rule}.cu"), f"{rule}.cu", [_source("elements.cuh").encode()], [b"elements.cuh"]
@@ -115,7 +120,7 @@ def _options(param_dtype: str, momentum_dtype: str, architecture: str) -> tuple[
 
 
 def _source(name: str) -> str:
-    return (files("signopt.backends") / "kernels" / name).read_text(encoding="utf-8")
+    return (_KERNELS / name).read_text(encoding="utf-8")
 
 
 def _nvrtc() -> Any:

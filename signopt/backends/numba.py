@@ -16,7 +16,6 @@ from signopt.backends._threads import default_threads
 from signopt.backends.numpy import NumpyBackend
 from signopt.roles import RoleTraits, traits_of
 from signopt.rules.coefficients import Coefficients
-from signopt.rules.muon import MuonCoefficients
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["NumbaBackend"]
@@ -28,8 +27,9 @@ WORTH_A_THREAD = 1 << 17
 class NumbaBackend(Backend):
     """Compiled loops with the bits of the rule.
 
-    Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, are served by
-    :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes than its parameter is copied.
+    Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, and rules without
+    one, are served by :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes than its
+    parameter is copied.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class NumbaBackend(Backend):
         families, self._rest_indices = _families(params, momenta, traits, storage)
         self._tables = [TensorTable(indices, params, momenta, storage) for indices in families]
         self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
-        self._muon = NumpyBackend(params, momenta, None, storage)
+        self._not_compiled = NumpyBackend(params, momenta, roles, storage)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
             [momenta[i] for i in self._rest_indices],
@@ -75,9 +75,9 @@ class NumbaBackend(Backend):
     def prepare(
         self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
     ) -> Callable[[], None]:
-        if isinstance(coefficients, MuonCoefficients):
-            self._muon.threads = self.threads
-            return self._muon.prepare(grads, coefficients)
+        if not isinstance(coefficients, TigerCoefficients) and coefficients.rule not in _SCALARS:
+            self._not_compiled.threads = self.threads
+            return self._not_compiled.prepare(grads, coefficients)
         copies = [table.point_to(grads, unchanged=unchanged) for table in self._tables]
         writes = [self._prepared(table, coefficients) for table in self._tables]
         if self._rest_indices:

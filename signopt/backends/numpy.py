@@ -78,7 +78,7 @@ class NumpyBackend(Backend):
         storage: Storage = NEAREST,
     ) -> None:
         self.threads = default_threads()
-        self._params, self._momenta, self._storage = params, momenta, storage
+        self._params, self._momenta, self._roles, self._storage = params, momenta, roles, storage
         self._matrices: Matrices | None = None
         tensors = [
             Tensor(index, param, momentum, traits_of(role), storage)
@@ -99,11 +99,17 @@ class NumpyBackend(Backend):
             return self._muon(grads, coefficients)
         if isinstance(coefficients, TigerCoefficients):
             return self._tiger(grads, coefficients)
-        return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
+        if coefficients.rule in kernels.ELEMENTWISE:
+            return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
+        return self._portable(grads, coefficients)
+
+    def _portable(self, grads: Sequence[Array], coefficients: Coefficients) -> Callable[[], None]:
+        """The rule itself, if there is nothing here that does better."""
+        return PortableBackend(self._params, self._momenta, self._roles, self._storage).prepare(grads, coefficients)
 
     def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
         if self._storage.rounding != "nearest":
-            return PortableBackend(self._params, self._momenta, None, self._storage).prepare(grads, coefficients)
+            return self._portable(grads, coefficients)
         if self._matrices is None or self._matrices.batch_axis != coefficients.batch_axis:
             self._matrices = Matrices(self._params, self._momenta, coefficients.batch_axis)
         return self._matrices.prepare(grads, coefficients, self.threads)
