@@ -28,8 +28,8 @@ class NumbaBackend(Backend):
     """Compiled loops with the bits of the rule.
 
     Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, and rules
-    without one, are served by :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes than its
-    parameter is copied.
+    without one, are served by :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes
+    than its parameter is copied.
 
     Parameters
     ----------
