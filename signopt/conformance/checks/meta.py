@@ -7,6 +7,7 @@ import numpy as np
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import exact_class, sized
 from signopt.conformance.driver import Tensors
+from signopt.conformance.oracle.rules import SCALE_FREE
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 
@@ -24,7 +25,7 @@ def odd(s: Session) -> None:
     s.expect_equal(results[1], results[0], "negated inputs do not give negated results")
 
 
-@check("meta/scale-gradient", metamorphic=True)
+@check("meta/scale-gradient", rules=SCALE_FREE, metamorphic=True)
 def scale_gradient(s: Session) -> None:
     """Gradients and momentum times a power of two leave the parameters' bits and scale the momentum's."""
     _demand_range(s)

@@ -47,6 +47,7 @@ __all__ = [
     "NO_DEFAULT",
     "OPTIMIZERS",
     "RULES",
+    "SCALE_FREE",
     "SIGN_RULES",
     "Approach",
     "Discrimination",
@@ -70,3 +71,8 @@ ELEMENTWISE: tuple[str, ...] = tuple(
     name for name, rule in RULES.items() if isinstance(rule, SignRule) and rule.elementwise
 )
 """The sign rules under which every element goes its own way, whatever its tensor."""
+
+SCALE_FREE: tuple[str, ...] = tuple(
+    name for name, rule in RULES.items() if isinstance(rule, SignRule) and rule.scale_free
+)
+"""The sign rules for which the size of gradients and momentum does not matter, only their proportion."""

@@ -37,12 +37,15 @@ class SignRule(Optimizer):
         Whether an element's step depends on nothing but its own p, g and m, and not on its tensor's name.
     idle_at_zero : bool
         Whether no step reads the momentum where β is 0, so that a port may then leave it as it is.
+    scale_free : bool
+        Whether gradients and momentum times a power of two give the same step.
     """
 
     habits = SignHabits
     sign_of_memory = False
     elementwise = True
     idle_at_zero = False
+    scale_free = True
 
     @abstractmethod
     def averages(self, hyper: Mapping[str, Any], step: int) -> tuple[Average, Average]:
