@@ -28,8 +28,11 @@ RULES = tuple(rule for rule in _ALL if (data() / f"{rule}-{DTYPES[0]}.json").is_
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a vector file."""
+    """The JSON Schema (2020-12) of a vector file; which rules there are, it has from :data:`RULES`."""
     content: dict[str, Any] = json.loads((files(__package__) / SCHEMA_NAME).read_text("utf-8"))
+    content["properties"]["rule"] = {"enum": list(RULES)}
+    identifier = content["$defs"]["vector"]["properties"]["id"]
+    identifier["pattern"] = identifier["pattern"].replace("[a-z-]+", f"({'|'.join(RULES)})", 1)
     return content
 
 
@@ -89,7 +92,7 @@ def copy(folder: str | Path, *, rule: str | None = None, profile: str = "standar
 
 
 def _selected(rules: tuple[str, ...], profile: str) -> Iterator[tuple[str, str]]:
-    yield SCHEMA_NAME, (files(__package__) / SCHEMA_NAME).read_text("utf-8")
+    yield SCHEMA_NAME, json.dumps(schema(), indent=2) + "\n"
     for rule in rules:
         for dtype in DTYPES:
             document = load(rule, dtype)

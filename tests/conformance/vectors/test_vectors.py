@@ -62,6 +62,11 @@ def test_the_schema_knows_the_rules_and_their_hyperparameters():
     assert set(schema["$defs"]["hyper"]["properties"]) == known
 
 
+def test_the_schema_that_is_copied_knows_the_rules_too(tmp_path):
+    store.copy(tmp_path, rule="lion", profile="core")
+    assert json.loads((tmp_path / store.SCHEMA_NAME).read_text("utf-8")) == store.schema()
+
+
 def test_ids_are_unique_and_flags_have_notes():
     vectors = [vector for file in FILES for vector in store.load(*file)["vectors"]]
     ids = [vector["id"] for vector in vectors]
