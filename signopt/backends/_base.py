@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from signopt._namespace import Array
 from signopt._signals import DeferredSignals
 from signopt.backends._storage import NEAREST, Storage
 from signopt.rules.coefficients import Coefficients
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Known"]
+
+Known: TypeAlias = Sequence[Array | None]
 
 
 class Backend(Protocol):
@@ -38,13 +40,19 @@ class Backend(Protocol):
         return False
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
         """One step, for Tiger a micro-step, of the rule ``coefficients.rule`` on every parameter: all but the writing.
 
         Compiles, allocates and reads what the step needs. The function that is returned writes, and must be called at
         once: before the arrays change, and before another step is prepared. ``unchanged`` is for a caller who has seen
-        that ``grads`` are the array objects of the step before, with all but their elements as it was.
+        that ``grads`` are the array objects of the step before, with all but their elements as it was. ``facts`` are
+        Tiger's, one for each parameter: those of the tensor of which it is a shard, or None.
         """
         ...
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from signopt._identity import SameArrays
 from signopt._namespace import Array
-from signopt.backends._base import Backend
+from signopt.backends._base import Backend, Known
 from signopt.backends._storage import NEAREST, Storage
 from signopt.rules.coefficients import Coefficients
 
@@ -186,13 +186,19 @@ class _Sharing(Backend):
         self._views: list[Array] = []
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
         unchanged = (unchanged and self._seen.anything) or self._seen.are(grads)
         if not unchanged:
             self._look_at(grads)
         with self._bridge.stream():
-            write = self._inner.prepare(self._views, coefficients, unchanged=unchanged)
+            known = facts and [None if its is None else self._bridge.view(its) for its in facts]
+            write = self._inner.prepare(self._views, coefficients, unchanged=unchanged, facts=known)
         return lambda: self._write(write, grads)
 
     def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:

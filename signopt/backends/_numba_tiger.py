@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from signopt.backends import _numba_kernels as kernels
+from signopt.backends._base import Known
+from signopt.backends._known import root_of, tells_nan
 from signopt.backends._numba_kernels import Looked, TigerTensors
 from signopt.backends._numba_rounding import Draws, Rests
 from signopt.backends._numba_tables import Floats, TensorTable
@@ -35,17 +37,26 @@ class TigerTable:
         self._scaled = np.array([trait.rms is not None for trait in traits]) & (self._columns == 0)
         self._decays = np.array([trait.decays for trait in traits], table.compute)
         self._centres = np.array([trait.centre for trait in traits], table.compute)
-        self._looks: dict[int, _Look] = {}
+        self._looks: dict[tuple[int, bytes], _Look] = {}
 
-    def prepare(self, k: TigerCoefficients, threads: int) -> Callable[[], None]:
-        """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype."""
+    def prepare(self, k: TigerCoefficients, threads: int, facts: Known | None = None) -> Callable[[], None]:
+        """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype.
+
+        ``facts`` are those of the tensors of which the parameters are shards, or None for what is whole.
+        """
         table, compute = self.table, self.table.compute
-        if threads not in self._looks:
-            self._looks[threads] = _Look(table, threads)
-        look = self._looks[threads]
+        known = np.array([its is not None for its in facts or table.params], np.bool_) & (facts is not None)
+        key = threads, known.tobytes()
+        if key not in self._looks:
+            self._looks[key] = _Look(table, threads, known)
+        look = self._looks[key]
         policy = table.policy(k.draw)
         means, has_nan = look(self._scaled & k.moves, threads, policy)
-        scaled_rates = compute.type(k.lr) * np.sqrt(means).astype(compute)
+        roots = np.sqrt(means).astype(compute)
+        for place, its in enumerate(facts or ()):
+            if its is not None:
+                roots[place], has_nan[place] = root_of(its, compute.name), tells_nan(its)
+        scaled_rates = compute.type(k.lr) * roots
         tensors = TigerTensors(
             rates=np.where(self._scaled, scaled_rates, compute.type(0.5 * k.lr)),
             decays=self._decays * compute.type(k.weight_decay),
@@ -62,13 +73,14 @@ class TigerTable:
 class _Look:
     """The first pass over those tensors of ``table`` that are not ``whole``, in chunks that threads share.
 
-    A whole tensor is looked at by the thread that updates it, just before.
+    A whole tensor is looked at by the thread that updates it, just before, and one that is ``known`` by none.
     """
 
-    def __init__(self, table: TensorTable, threads: int) -> None:
+    def __init__(self, table: TensorTable, threads: int, known: Floats) -> None:
         self._table = table
-        self.whole = table.sizes <= max(kernels.CHUNK, min(WHOLE, table.elements // (SHARE * threads)))
-        self._large = np.flatnonzero(~self.whole).tolist()
+        small = table.sizes <= max(kernels.CHUNK, min(WHOLE, table.elements // (SHARE * threads)))
+        self.whole = small & ~known
+        self._large = np.flatnonzero(~small & ~known).tolist()
         bounds = [leaves(int(table.sizes[t]), kernels.CHUNK) for t in self._large]
         counts = [len(its) - 1 for its in bounds]
         ends = np.cumsum(counts).tolist()

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from signopt.backends import _numpy_blocks as kernels
+from signopt.backends._known import root_of, tells_nan, tells_rms
 from signopt.backends._layout import Box, boxes, row_boxes
 from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._numpy_tensors import Batch, Block, Cut, Group, at
@@ -36,6 +37,8 @@ class Look:
         Elements per block of the pass to come. Rows that fit in one get their RMS there, without a pass of their own.
     chunk_limit : int
         Elements looked at together, whose squares in float64 fit in the scratch memory of a thread.
+    facts : array, optional
+        What is known already, if this is a shard: no NaN is looked for then, nor an RMS that the facts tell.
 
     Attributes
     ----------
@@ -43,14 +46,16 @@ class Look:
         Whether any element of the gradient is NaN.
     """
 
-    def __init__(self, cut: Cut, moves: bool, block_limit: int, chunk_limit: int) -> None:
+    def __init__(self, cut: Cut, moves: bool, block_limit: int, chunk_limit: int, facts: Floats | None = None) -> None:
         self.cut = cut
-        self.has_nan = False
+        self._facts = facts
+        self.has_nan = facts is not None and tells_nan(facts)
         shape, tensor = cut.p.shape, cut.tensor
         self._block_limit = block_limit
-        self._rows_fit = moves and tensor.by_row and shape[-1] <= block_limit
+        self._rms_known = facts is not None and tells_rms(facts, tensor.param.ndim, tensor.traits)
+        self._rows_fit = moves and tensor.by_row and not self._rms_known and shape[-1] <= block_limit
         self._width = np.array(float(shape[-1] if shape else 1))
-        self._sums_wanted = moves and tensor.traits.rms is not None and not self._rows_fit
+        self._sums_wanted = moves and tensor.traits.rms is not None and not (self._rows_fit or self._rms_known)
         self._chunk_limit = chunk_limit
         self._bounds = leaves(shape[-1] if tensor.by_row else tensor.size, chunk_limit)
         rows = math.prod(shape[:-1]) if tensor.by_row else 1
@@ -58,7 +63,7 @@ class Look:
 
     def tasks(self) -> Iterator[tuple[Look, Chunks]]:
         """The tensor in pieces of work for :meth:`take`."""
-        chunks = enumerate(self._chunks())
+        chunks = enumerate(self._chunks()) if self._facts is None or self._sums_wanted else iter(())
         while some := list(islice(chunks, CHUNKS_AT_ONCE)):
             yield self, some
 
@@ -77,7 +82,7 @@ class Look:
             work.prepare(p.size, self.cut.tensor.compute)
             if self._sums_wanted:
                 self._sums.flat[index] = np.add.reduce(work.squares(p), axis=None)
-            if work.has_nan(work.flat(g, 0)):
+            if self._facts is None and work.has_nan(work.flat(g, 0)):
                 self.has_nan = True
 
     def settle(self, k: TigerCoefficients) -> None:
@@ -85,6 +90,8 @@ class Look:
         tensor = self.cut.tensor
         if tensor.traits.rms is None:
             self._rates = np.asarray(0.5 * k.lr).reshape(1)
+        elif self._facts is not None and self._rms_known:
+            self._rates = np.asarray(k.lr * root_of(self._facts, tensor.compute)).reshape(-1)
         elif self._sums_wanted and not self.has_nan:
             counts = np.asarray(float(self.cut.p.shape[-1] if tensor.by_row else tensor.size))
             sums = combined(self._sums)
@@ -119,6 +126,8 @@ class Look:
             np.add.reduce(squares, axis=-1, keepdims=True, out=sums)
             _rms_rates(sums, self._width, k, rates)
             return rates
+        if self._rms_known and tensor.by_row:
+            return np.broadcast_to(self._rates.reshape(*shape[:-1], 1), shape)[block.box]
         row = 0
         if tensor.by_row and tensor.traits.rms is not None:
             for part, length in zip(block.box[:-1], shape[:-1], strict=True):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from signopt._namespace import Array, compute_dtype_name
-from signopt.backends._base import Backend
+from signopt.backends._base import Backend, Known
 from signopt.backends._cuda_addresses import GradientTable
 from signopt.backends._cuda_compile import THREADS, load_function
 from signopt.backends._cuda_gradients import Layout, Location, Recogniser
@@ -25,6 +25,7 @@ from signopt.backends._cuda_tables import (
     tiger_table,
 )
 from signopt.backends._storage import NEAREST, Storage
+from signopt.backends.portable import PortableBackend
 from signopt.roles import traits_of
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.muon import MuonCoefficients
@@ -67,6 +68,7 @@ class CupyBackend(Backend):
     ) -> None:
         self._params = list(params)
         self._momenta = list(momenta)
+        self._roles = roles
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]
         self._device = self._params[0].device
         self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
@@ -80,12 +82,21 @@ class CupyBackend(Backend):
         return self._recogniser.recognises(grads)
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
         """Prepare every launch, which is where memory runs out and compilers fail.
 
-        Stages go over all groups before the next begins, so the stages that write parameters come last.
+        Stages go over all groups before the next begins, so the stages that write parameters come last. The kernels
+        sum the squares themselves: shards with ``facts`` are updated by the rule.
         """
+        if facts is not None:
+            portable = PortableBackend(self._params, self._momenta, self._roles)
+            return portable.prepare(grads, coefficients, facts=facts)
         if isinstance(coefficients, MuonCoefficients):
             return self._muon(grads, coefficients)
         with self._device:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from signopt._namespace import Array, dtype_name
 from signopt.backends import _numba_kernels as kernels
-from signopt.backends._base import Backend
+from signopt.backends._base import Backend, Known
+from signopt.backends._known import tells_rms
 from signopt.backends._numba_tables import TensorTable, is_addressable, is_compiled
 from signopt.backends._numba_tiger import TigerTable
 from signopt.backends._storage import NEAREST, Storage
@@ -27,9 +28,9 @@ WORTH_A_THREAD = 1 << 17
 class NumbaBackend(Backend):
     """Compiled loops with the bits of the rule.
 
-    Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, and rules
-    without one, are served by :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with another order of axes
-    than its parameter is copied.
+    Tensors that are not dense (strided views), or whose pair of storage dtypes has no compiled kernel, rules without
+    one, and steps with facts of rows are served by :class:`~signopt.backends.numpy.NumpyBackend`. A gradient with
+    another order of axes than its parameter is copied.
 
     Parameters
     ----------
@@ -60,10 +61,10 @@ class NumbaBackend(Backend):
     ) -> None:
         self.threads = default_threads()
         roles = roles or ["matrix"] * len(params)
-        traits = [traits_of(role) for role in roles]
-        families, self._rest_indices = _families(params, momenta, traits, storage)
+        self._params, self._traits = params, [traits_of(role) for role in roles]
+        families, self._rest_indices = _families(params, momenta, self._traits, storage)
         self._tables = [TensorTable(indices, params, momenta, storage) for indices in families]
-        self._tigers = {table: TigerTable(table, [traits[i] for i in table.indices]) for table in self._tables}
+        self._tigers = {table: TigerTable(table, [self._traits[i] for i in table.indices]) for table in self._tables}
         self._not_compiled = NumpyBackend(params, momenta, roles, storage)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
@@ -73,16 +74,23 @@ class NumbaBackend(Backend):
         )
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
-        if not isinstance(coefficients, TigerCoefficients) and coefficients.rule not in _SCALARS:
+        is_compiled_rule = isinstance(coefficients, TigerCoefficients) or coefficients.rule in _SCALARS
+        if not is_compiled_rule or self._rows_known(facts):
             self._not_compiled.threads = self.threads
-            return self._not_compiled.prepare(grads, coefficients)
+            return self._not_compiled.prepare(grads, coefficients, facts=facts)
         copies = [table.point_to(grads, unchanged=unchanged) for table in self._tables]
-        writes = [self._prepared(table, coefficients) for table in self._tables]
+        writes = [self._prepared(table, coefficients, facts) for table in self._tables]
         if self._rest_indices:
             self._rest.threads = self.threads
-            writes.append(self._rest.prepare([grads[i] for i in self._rest_indices], coefficients))
+            known = facts and [facts[i] for i in self._rest_indices]
+            writes.append(self._rest.prepare([grads[i] for i in self._rest_indices], coefficients, facts=known))
 
         def write(alive: Any = (grads, copies)) -> None:
             for write_family in writes:
@@ -90,11 +98,19 @@ class NumbaBackend(Backend):
 
         return write
 
-    def _prepared(self, table: TensorTable, coefficients: Coefficients) -> Callable[[], None]:
+    def _rows_known(self, facts: Known | None) -> bool:
+        """Whether any facts tell of rows one by one, which the kernels find out themselves."""
+        rows = zip(facts or (), self._params, self._traits, strict=False)
+        return any(
+            its is not None and traits.rms == "row" and tells_rms(its, param.ndim, traits)
+            for its, param, traits in rows
+        )
+
+    def _prepared(self, table: TensorTable, coefficients: Coefficients, facts: Known | None) -> Callable[[], None]:
         threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
         k: Any = coefficients.rounded(table.compute.name)
         if isinstance(k, TigerCoefficients):
-            return self._tigers[table].prepare(k, threads)
+            return self._tigers[table].prepare(k, threads, facts and [facts[i] for i in table.indices])
         scalars = table.scalars(**_SCALARS[k.rule](k))
         return table.prepare(getattr(kernels, k.rule), threads, table.elements, scalars, table.policy(k.draw))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from signopt._namespace import Array
 from signopt.backends import _numpy_blocks as kernels
-from signopt.backends._base import Backend
+from signopt.backends._base import Backend, Known
 from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._numpy_muon import Matrices
 from signopt.backends._numpy_tensors import SLOTS_GATHERED, Batch, Block, Cut, Group, Tensor
@@ -93,12 +93,17 @@ class NumpyBackend(Backend):
         self._groups: dict[int, list[Group]] = {}
 
     def prepare(
-        self, grads: Sequence[Array], coefficients: Coefficients, *, unchanged: bool = False
+        self,
+        grads: Sequence[Array],
+        coefficients: Coefficients,
+        *,
+        unchanged: bool = False,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
         if isinstance(coefficients, MuonCoefficients):
             return self._muon(grads, coefficients)
         if isinstance(coefficients, TigerCoefficients):
-            return self._tiger(grads, coefficients)
+            return self._tiger(grads, coefficients, facts)
         if coefficients.rule in kernels.ELEMENTWISE:
             return self._elementwise(grads, kernels.ELEMENTWISE[coefficients.rule], coefficients)
         return self._portable(grads, coefficients)
@@ -114,12 +119,20 @@ class NumpyBackend(Backend):
             self._matrices = Matrices(self._params, self._momenta, coefficients.batch_axis)
         return self._matrices.prepare(grads, coefficients, self.threads)
 
-    def _tiger(self, grads: Sequence[Array], coefficients: TigerCoefficients) -> Callable[[], None]:
+    def _tiger(
+        self, grads: Sequence[Array], coefficients: TigerCoefficients, facts: Known | None
+    ) -> Callable[[], None]:
         crew = _Crew(self.threads, self._elements)
         by_dtype = _rounded(coefficients)
         looks = [
-            Look(cut, coefficients.moves, crew.limit(cut.slots, cut.tensor.compute), crew.limit(1, "float64"))
-            for cut in self._cuts(grads)
+            Look(
+                cut,
+                coefficients.moves,
+                crew.limit(cut.slots, cut.tensor.compute),
+                crew.limit(1, "float64"),
+                None if facts is None else facts[cut.tensor.index],
+            )
+            for cut in self._cuts(grads, self._large if facts is None else self._large + self._small)
         ]
 
         def look(task: tuple[Look, Chunks], work: Workspace) -> None:
@@ -136,7 +149,8 @@ class NumpyBackend(Backend):
             seen.settle(by_dtype[seen.cut.tensor.compute])
         crew.make_room_for_rows(max((seen.rows_at_once for seen in looks), default=0))
         blocks = ((seen, block) for seen in looks for block in crew.blocks(seen.cut))
-        tasks: Iterator[tuple[Look, Block] | Batch] = chain(self._batches(crew, grads), blocks)
+        batches = self._batches(crew, grads) if facts is None else ()
+        tasks: Iterator[tuple[Look, Block] | Batch] = chain(batches, blocks)
         return lambda: crew.run(tasks, update)
 
     def _elementwise(self, grads: Sequence[Array], kernel: Kernel, coefficients: Any) -> Callable[[], None]:
@@ -148,12 +162,12 @@ class NumpyBackend(Backend):
             kernel(p, g, m, work, by_dtype[piece.compute])
             piece.store(p, m, coefficients.draw)
 
-        blocks = (block for cut in self._cuts(grads) for block in crew.blocks(cut))
+        blocks = (block for cut in self._cuts(grads, self._large) for block in crew.blocks(cut))
         tasks: Iterator[Block | Batch] = chain(self._batches(crew, grads), blocks)
         return lambda: crew.run(tasks, update)
 
-    def _cuts(self, grads: Sequence[Array]) -> list[Cut]:
-        return [tensor.cut(grads[tensor.index]) for tensor in self._large]
+    def _cuts(self, grads: Sequence[Array], tensors: Sequence[Tensor]) -> list[Cut]:
+        return [tensor.cut(grads[tensor.index]) for tensor in tensors]
 
     def _batches(self, crew: _Crew, grads: Sequence[Array]) -> Iterator[Batch]:
         """The small tensors, as many at a time as fill a block of this crew."""

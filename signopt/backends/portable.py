@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from signopt._namespace import Array
-from signopt.backends._base import Backend
+from signopt.backends._base import Backend, Known
 from signopt.backends._interop import without_graph
 from signopt.backends._storage import NEAREST, Storage
 from signopt.backends._stored import Stored
@@ -40,11 +40,11 @@ class PortableBackend(Backend):
         coefficients: Coefficients,
         *,
         unchanged: bool = False,
-        facts: Sequence[tuple[Array, ...]] | None = None,
+        facts: Known | None = None,
     ) -> Callable[[], None]:
-        """As for every backend; ``facts`` are Tiger's, for parameters that are shards: one of each, or none."""
         update = UPDATES[coefficients.rule]
-        rows = zip(self._params, grads, self._momenta, self._traits, facts or [()] * len(grads), strict=True)
+        known: list[Any] = [()] * len(grads) if facts is None else [() if its is None else (its,) for its in facts]
+        rows = zip(self._params, grads, self._momenta, self._traits, known, strict=True)
         with self._no_graph():
             results = [update(p.read(), p.like_read(g), m, coefficients, traits, *its) for p, g, m, traits, its in rows]
             written = [

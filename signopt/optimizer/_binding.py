@@ -101,7 +101,7 @@ class Binding:
     def prepare_shards(
         self, given: list[Any], coefficients: Coefficients, facts: Mapping[str, Array]
     ) -> Callable[[], None]:
-        """As :meth:`prepare`, by the rule itself; a parameter with facts is a shard of the tensor that they tell of."""
+        """As :meth:`prepare`; a parameter with facts is a shard of the tensor that they tell of."""
         if not given:
             return lambda: None
         if self._storage.rounding == "stochastic":
@@ -111,9 +111,8 @@ class Binding:
             )
         if not self._facts.hold(self._written):
             self._bind_anew()
-        backend = PortableBackend([*self._params.values()], [*self._momenta.values()], self._roles, self._storage)
-        known = [(facts[name],) if name in facts else () for name in self._params]
-        return backend.prepare(self._checked(given), coefficients, facts=known)
+        known = [facts.get(name) for name in self._params]
+        return self.backend.prepare(self._checked(given), coefficients, facts=known)
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]

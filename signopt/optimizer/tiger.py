@@ -101,7 +101,7 @@ class Tiger(Optimizer):
             As for :meth:`Lion.step`.
         facts : mapping, optional
             {name: the sum of :func:`signopt.tiger_facts` over all shards} of the parameters that are shards; the others
-            are whole. Such a step is taken by the rule itself, whatever the backend.
+            are whole.
 
         Examples
         --------
@@ -119,8 +119,10 @@ class Tiger(Optimizer):
             raise TypeError(f"facts must be a mapping {{name: facts}}, got {type(facts).__name__}")
         if strangers := sorted(set(facts) - set(self._params)):
             raise ValueError(f"facts names no such parameter: {', '.join(map(repr, strangers))}")
-        for name, its in facts.items():
-            checked_facts(self._params[name], its, traits_of(self._roles[name]), f"facts[{name!r}]")
+        facts = {
+            name: checked_facts(self._params[name], its, traits_of(self._roles[name]), f"facts[{name!r}]")
+            for name, its in facts.items()
+        }
         binding = self._binding.without(frozen) if frozen else self._binding
         return self._counted(binding.prepare_shards(binding.ordered(grads), self._coefficients(), facts))
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from signopt import _checks as checks
+from signopt._hyperparameters import seed as checked_seed
 from signopt._namespace import dtype_name
-from signopt.rules.coefficients import Coefficients
-from signopt.torch._rows import Bindings, Row
-from signopt.torch._state import checked_state
+from signopt._signals import DeferredSignals
+from signopt.rules.coefficients import Coefficients, Draw
+from signopt.torch._gathered import prepare_gathered
+from signopt.torch._rows import Bindings, Plan, Row
+from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, named
 
-__all__ = ["Group", "SignOptimizer", "named"]
-
-Group: TypeAlias = dict[str, Any]
+__all__ = ["SignOptimizer"]
 
 
 class SignOptimizer(torch.optim.Optimizer):
@@ -32,6 +36,8 @@ class SignOptimizer(torch.optim.Optimizer):
     """
 
     rule: ClassVar[str]
+    counts_steps: ClassVar[bool] = False
+    """Whether the rule asks for the number of steps that a parameter has taken."""
 
     def __init__(self, params: Any, defaults: Group) -> None:
         self._bindings = Bindings()
@@ -65,6 +71,8 @@ class SignOptimizer(torch.optim.Optimizer):
 
     def _check_group(self, group: Group) -> None:
         self._coefficients(group, 0)
+        checked_seed(group["seed"])
+        check_rounding(group)
         for name, param in named(group):
             checks.check_dtype(param, name)
             dtype = str(group["momentum_dtype"] or param.dtype).rsplit(".", 1)[-1]
@@ -94,40 +102,74 @@ class SignOptimizer(torch.optim.Optimizer):
 
     @torch._disable_dynamo  # type: ignore[attr-defined]  # it has compiled kernels of its own
     def _update(self) -> None:
-        rows = [list(self._rows(group)) for group in self.param_groups]
-        plan = [
-            (its, self._coefficients(group, step))
-            for group, all_rows in zip(self.param_groups, rows, strict=True)
-            for step, its in self._by_step(all_rows)
-        ]
-        self._prepare(plan)()
-        self._count([row.param for its in rows for row in its])
+        plan = self._plan()
+        write = self._prepare(plan)
+        counters = [self.state[row.param].get("step") for rows, _ in plan for row in rows]
+        with DeferredSignals():
+            write()
+            for counter in counters:
+                if counter is not None:
+                    counter += 1
 
-    def _prepare(self, plan: list[tuple[list[Row], Coefficients]]) -> Callable[[], None]:
+    def _plan(self) -> Plan:
+        """The rows that are to be updated together, with the numbers of their step."""
+        plan: Plan = []
+        first = 0
+        for group in self.param_groups:
+            check_rounding(group)
+            for step, rows in self._by_step(self._rows(group, first)).items():
+                coefficients = self._coefficients(group, step)
+                plan.append((rows, replace(coefficients, draw=Draw(checked_seed(group["seed"]), step))))
+            first += len(group["params"])
+        return plan
+
+    def _prepare(self, plan: Plan) -> Callable[[], None]:
         """All of a step that can fail. What is returned writes it, and cannot."""
-        return self._bindings.prepare(plan)
+        here: Plan = []
+        whole: Plan = []
+        for rows, coefficients in plan:
+            views = [self._here(row) for row in rows]
+            here.append(([view for view in views if view is not None], coefficients))
+            whole.append(([row for row, view in zip(rows, views, strict=True) if view is None], coefficients))
+        write_whole, write_here = prepare_gathered(whole), self._bindings.prepare(here)
+        written = [tensor for rows, _ in plan for row in rows for tensor in row.written.values()]
 
-    def _rows(self, group: Group) -> Iterator[Row]:
+        def write() -> None:
+            write_whole()
+            write_here()
+            increment_version(written)  # of DTensors too, whose shards the update has seen
+
+        return write
+
+    def _here(self, row: Row) -> Row | None:
+        """The tensors on which this rank takes the step of ``row``; None if it needs whole tensors, gathered."""
+        return row
+
+    def _rows(self, group: Group, first: int) -> Iterator[Row]:
         for index, (name, param) in enumerate(named(group)):
             if (grad := param.grad) is None:
                 continue
             if grad.layout is not torch.strided:
                 raise TypeError(f"the gradient of {name} is sparse; make it dense, with sparse=False in its module")
-            momentum = self._state_of(param, group)["momentum"]
+            state = self._state_of(param, group)
+            momentum = state["momentum"]
             if not (_alike(param, grad) and momentum.shape == param.shape and momentum.device == param.device):
                 checks.check_alike(param, grad, momentum, name)
-            yield Row(param, grad, momentum, self._role(group, index))
+            role, rounding = self._role(group, index), group["rounding"]
+            yield Row(param, grad, momentum, role, rounding, first + index, state.get("rest"))
 
     def _state_of(self, param: Tensor, group: Group) -> Group:
         """The state of ``param``; made anew if there is none, or if the model was moved before its first step."""
         state: Group = self.state[param]
-        if "momentum" not in state or (state["momentum"].device != param.device and not state["momentum"].any()):
-            dtype = group["momentum_dtype"] or param.dtype
-            state["momentum"] = torch.zeros_like(param, dtype=dtype, requires_grad=False)
+        for name, tensor in fresh_slots(state, param, group, counted=self._counts(group)).items():
+            state[name] = tensor
         return state
 
+    def _counts(self, group: Group) -> bool:
+        return self.counts_steps or group["rounding"] == "stochastic"
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over groups and state from :meth:`state_dict`: copies of the momenta, in the dtypes they were saved in.
+        """Take over groups and state from :meth:`state_dict`: copies of the state, in the dtypes it was saved in.
 
         Raises
         ------
@@ -135,31 +177,24 @@ class SignOptimizer(torch.optim.Optimizer):
             For the state of another optimizer, or of parameters of another shape; nothing is changed then.
         """
         params = [list(named(group)) for group in self.param_groups]
-        momenta = checked_state(params, state_dict)
+        slots = checked_state(params, state_dict)
         super().load_state_dict(dict(state_dict))
-        for param, momentum in momenta:
-            self.state[param]["momentum"] = momentum.detach().to(device=param.device, copy=True)
+        for param, name, tensor in slots:
+            self.state[param][name] = tensor.detach().to(device=param.device, copy=True)
 
     @abstractmethod
     def _coefficients(self, group: Group, step: Any) -> Coefficients:
         """The numbers of the next step of a group."""
 
-    def _by_step(self, rows: list[Row]) -> Iterable[tuple[Any, list[Row]]]:
-        """The rows by the number of steps that their parameters have taken, if the rule asks for it."""
-        return [(0, rows)] if rows else []
-
-    def _count(self, params: list[Tensor]) -> None:
-        """Note that these parameters have taken a step."""
+    def _by_step(self, rows: Iterator[Row]) -> dict[int, list[Row]]:
+        """The rows by the number of steps that their parameters have taken, if anything asks for it."""
+        by_step: dict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_step[int(self.state[row.param].get("step", 0))].append(row)
+        return by_step
 
     def _role(self, group: Group, index: int) -> str:
         return "matrix"
-
-
-def named(group: Group) -> Iterator[tuple[str, Tensor]]:
-    """The parameters of a group, with the names that errors call them by."""
-    names = group.get("param_names")
-    for index, param in enumerate(group["params"]):
-        yield (repr(names[index]) if names else f"parameter {index} of its group"), param
 
 
 def _alike(param: Tensor, grad: Tensor) -> bool:

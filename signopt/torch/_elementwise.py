@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch.autograd.graph import increment_version
-
-from signopt.rules.coefficients import Coefficients
 from signopt.torch._base import SignOptimizer
-from signopt.torch._rows import Row, local_row
+from signopt.torch._rows import Row, is_distributed, local_row
 
 __all__ = ["ElementwiseOptimizer"]
 
@@ -16,12 +11,7 @@ __all__ = ["ElementwiseOptimizer"]
 class ElementwiseOptimizer(SignOptimizer):
     """Lion and Signum."""
 
-    def _prepare(self, plan: list[tuple[list[Row], Coefficients]]) -> Callable[[], None]:
-        update = super()._prepare([([local_row(row) for row in rows], coefficients) for rows, coefficients in plan])
-        written = [tensor for rows, _ in plan for row in rows for tensor in (row.param, row.momentum)]
-
-        def write() -> None:
-            update()
-            increment_version(written)  # of DTensors too, whose shards the update has seen
-
-        return write
+    def _here(self, row: Row) -> Row | None:
+        if not is_distributed(row.param):
+            return row
+        return None if row.rounding == "stochastic" else local_row(row)

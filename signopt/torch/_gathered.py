@@ -1,28 +1,27 @@
-"""A rule on whole tensors: DTensors are gathered, and each rank writes its shard."""
+"""Steps on whole tensors: DTensors are gathered one by one, and each rank writes its shard."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from signopt.roles import traits_of
-from signopt.rules import UPDATES
 from signopt.rules.coefficients import Coefficients
-from signopt.torch._rows import Row
+from signopt.torch._rows import Plan, Row, bound_to, is_distributed
 
 __all__ = ["prepare_gathered"]
 
 
-def prepare_gathered(plan: Iterable[tuple[Sequence[Row], Coefficients]]) -> Callable[[], None]:
+def prepare_gathered(plan: Plan) -> Callable[[], None]:
     """All of a step that can fail. What is returned writes it, and cannot."""
     writes = [
         (old, _placed_like(old, new))
         for rows, coefficients in plan
         for row in rows
-        for old, new in zip((row.param, row.momentum), _results(row, coefficients), strict=True)
+        for old, new in zip(row.written.values(), _stepped(row, coefficients), strict=True)
     ]
 
     def write() -> None:
@@ -32,24 +31,31 @@ def prepare_gathered(plan: Iterable[tuple[Sequence[Row], Coefficients]]) -> Call
     return write
 
 
-def _results(row: Row, coefficients: Coefficients) -> tuple[Tensor, Tensor]:
-    whole = (_whole(tensor) for tensor in (row.param, row.grad, row.momentum))
-    return UPDATES[coefficients.rule](*whole, coefficients, traits_of(row.role))
-
-
-def _is_distributed(tensor: Tensor) -> bool:
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)
+def _stepped(row: Row, coefficients: Coefficients) -> list[Tensor]:
+    """What is to be written to ``row``, as whole tensors."""
+    rest = None if row.rest is None else _whole(row.rest)
+    whole = row._replace(param=_whole(row.param), grad=_whole(row.grad), momentum=_whole(row.momentum), rest=rest)
+    bound_to([whole]).prepare([whole.grad], coefficients)()
+    return list(whole.written.values())
 
 
 def _whole(tensor: Any) -> Tensor:
-    gathered: Tensor = tensor.full_tensor() if _is_distributed(tensor) else tensor
+    """A tensor of its own with all elements; the shards of a DTensor may lie in the memory of what it gathers into."""
+    if not is_distributed(tensor):
+        return tensor.detach().clone()  # type: ignore[no-any-return]
+    carried = torch.bfloat16 if tensor.dtype == torch.int16 else tensor.dtype  # gloo sends no int16
+    local = tensor.detach().to_local().view(carried)
+    module = sys.modules["torch.distributed.tensor"]
+    placed = module.DTensor.from_local(
+        local, tensor.device_mesh, tensor.placements, run_check=False, shape=tensor.shape, stride=tensor.stride()
+    )
+    gathered: Tensor = placed.full_tensor().view(tensor.dtype).clone()
     return gathered
 
 
 def _placed_like(old: Any, new: Tensor) -> Tensor:
     """``new``, which every rank has, cut as ``old`` is."""
-    if not _is_distributed(old):
+    if not is_distributed(old):
         return new
     module = sys.modules["torch.distributed.tensor"]
     mesh = old.device_mesh

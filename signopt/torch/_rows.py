@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 from torch.autograd.graph import increment_version
@@ -13,40 +13,72 @@ from torch.autograd.graph import increment_version
 from signopt._checks import check_disjoint, check_writable
 from signopt.backends import Backend, select
 from signopt.backends._interop import is_plain_tensor
+from signopt.backends._storage import Storage
 from signopt.backends.portable import PortableBackend
 from signopt.rules.coefficients import Coefficients
 
-__all__ = ["Bindings", "Row", "local_row"]
+__all__ = ["Bindings", "Plan", "Row", "bound_to", "is_distributed", "local_row"]
 
-Write = Callable[[], None]
+Write: TypeAlias = Callable[[], None]
 
 
 class Row(NamedTuple):
-    """One parameter, with what its step reads and writes."""
+    """One parameter, with what its step reads and writes.
+
+    ``number`` and ``rest`` serve its rounding; ``facts`` are Tiger's, if it is a shard.
+    """
 
     param: Tensor
     grad: Tensor
     momentum: Tensor
-    role: str
+    role: str = "matrix"
+    rounding: str = "nearest"
+    number: int = 0
+    rest: Tensor | None = None
+    facts: Tensor | None = None
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All but the facts."""
+        return [tensor for tensor in (self.param, self.grad, self.momentum, self.rest) if tensor is not None]
+
+    @property
+    def written(self) -> dict[str, Tensor]:
+        """What a step changes."""
+        named = (("parameter", self.param), ("momentum of parameter", self.momentum), ("rest of parameter", self.rest))
+        return {label: tensor for label, tensor in named if tensor is not None}
 
 
-def local_row(row: Row) -> Row:
-    """The shards of this rank, which share memory with the DTensors of ``row``, if all of them are cut alike.
+Plan: TypeAlias = list[tuple[list[Row], Coefficients]]
+"""What is updated with the same numbers, and these."""
 
-    Any other row is returned as it is.
-    """
+
+def is_distributed(tensor: Tensor) -> bool:
+    """Whether it is a DTensor."""
     module = sys.modules.get("torch.distributed.tensor")
-    if (
-        module is None
-        or is_plain_tensor(row.param)
-        or not all(isinstance(tensor, module.DTensor) for tensor in row[:3])
-    ):
-        return row
-    placed: Any = row.param
-    if any((t.device_mesh, t.placements) != (placed.device_mesh, placed.placements) for t in (row.grad, row.momentum)):  # type: ignore[attr-defined]
-        return row
-    param, grad, momentum = (tensor.to_local() for tensor in row[:3])  # type: ignore[attr-defined]
-    return Row(param, grad, momentum, row.role)
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
+def local_row(row: Row) -> Row | None:
+    """The shards of this rank, which share memory with the DTensors of ``row``; None if they are not cut alike."""
+    if not all(map(is_distributed, row.tensors)):
+        return None
+    tensors: list[Any] = row.tensors
+    if any((t.device_mesh, t.placements) != (tensors[0].device_mesh, tensors[0].placements) for t in tensors):
+        return None
+    rest: Any = row.rest
+    param, grad, momentum = (tensor.to_local() for tensor in tensors[:3])
+    return row._replace(param=param, grad=grad, momentum=momentum, rest=None if rest is None else rest.to_local())
+
+
+def bound_to(rows: Sequence[Row], backend: type[Backend] | None = None) -> Backend:
+    """The fastest backend for tensors of one device, or the one given, bound to them; their rounding is one."""
+    params = [row.param for row in rows]
+    storage = Storage(rows[0].rounding, [row.number for row in rows], [row.rest for row in rows])
+    kind = backend or select("auto", params)
+    if kind.name == "cupy" and storage.rounding != "nearest":
+        kind = PortableBackend  # the kernels for CUDA round to nearest
+    return kind(params, [row.momentum for row in rows], [row.role for row in rows], storage)
 
 
 class Bindings:
@@ -55,9 +87,8 @@ class Bindings:
     def __init__(self) -> None:
         self._bound: dict[Any, Backend] = {}
 
-    def prepare(self, plan: Iterable[tuple[Sequence[Row], Coefficients]]) -> Write:
+    def prepare(self, plan: Plan) -> Write:
         """All of a step that can fail. What is returned writes it, and cannot."""
-        plan = list(plan)
         bound: dict[Any, Backend] = {}
         writes = [
             self._prepare(place, rows, coefficients, bound)
@@ -65,7 +96,7 @@ class Bindings:
             for place, rows in _by_place(all_rows).items()
         ]
         self._bound = bound
-        written = [tensor for rows, _ in plan for row in rows for tensor in (row.param, row.momentum)]
+        written = [tensor for rows, _ in plan for row in rows for tensor in row.written.values()]
 
         def write() -> None:
             _all(writes)
@@ -74,18 +105,19 @@ class Bindings:
         return write
 
     def _prepare(self, place: Any, rows: Sequence[Row], coefficients: Coefficients, bound: dict[Any, Backend]) -> Write:
-        if place is None:
-            return _portable(rows, coefficients)
-        key = tuple((_where(row.param), _where(row.momentum), row.role) for row in rows)
+        grads = [row.grad for row in rows]
+        facts = [row.facts for row in rows] if any(row.facts is not None for row in rows) else None
+        if place[0] is None:
+            return bound_to(rows, PortableBackend).prepare(grads, coefficients, facts=facts)
+        key = tuple((*map(_where, row.written.values()), row.role, row.rounding, row.number) for row in rows)
         backend = self._bound.get(key)
         if backend is None:
-            params = [row.param for row in rows]
             for label, tensor in _labelled(rows).items():
                 check_writable(tensor, label, f"signopt.{coefficients.rule}")
             check_disjoint(_labelled(rows), {})
-            backend = select("auto", params)(params, [row.momentum for row in rows], [row.role for row in rows])
+            backend = bound_to(rows)
         bound[key] = backend
-        return backend.prepare([row.grad for row in rows], coefficients)
+        return backend.prepare(grads, coefficients, facts=facts)
 
 
 def _all(writes: Iterable[Write]) -> None:
@@ -94,22 +126,17 @@ def _all(writes: Iterable[Write]) -> None:
 
 
 def _by_place(rows: Sequence[Row]) -> dict[Any, list[Row]]:
-    """The rows by device; under None those that only the rule itself can update: subclasses of tensors."""
+    """The rows by device and rounding; without a device those that only the rule can update: subclasses of tensors."""
     places: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        places[row.param.device if all(map(is_plain_tensor, row[:3])) else None].append(row)
+        device = row.param.device if all(map(is_plain_tensor, row.tensors)) else None
+        places[device, row.rounding].append(row)
     return places
 
 
 def _labelled(rows: Sequence[Row]) -> dict[str, Tensor]:
-    labels = (("parameter", 0), ("momentum of parameter", 2))
-    return {f"{what} {place}": row[column] for place, row in enumerate(rows) for what, column in labels}  # type: ignore[misc]
+    return {f"{what} {place}": tensor for place, row in enumerate(rows) for what, tensor in row.written.items()}
 
 
 def _where(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device
-
-
-def _portable(rows: Sequence[Row], coefficients: Coefficients) -> Write:
-    params, grads, momenta, roles = (list(column) for column in zip(*rows, strict=True))
-    return PortableBackend(params, momenta, roles).prepare(grads, coefficients)

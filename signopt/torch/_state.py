@@ -1,19 +1,63 @@
-"""The checks on a state that is to be loaded."""
+"""What an optimizer keeps of each parameter, and the checks on a state that is to be loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
-__all__ = ["checked_state"]
+from signopt.backends._storage import ROUNDINGS, Storage
+
+__all__ = ["Group", "check_rounding", "checked_state", "fresh_slots", "named"]
+
+Group: TypeAlias = dict[str, Any]
+
+SLOTS = ("momentum", "rest")
+"""What is kept of a parameter element by element."""
+
+
+def named(group: Group) -> Iterator[tuple[str, Tensor]]:
+    """The parameters of a group, with the names that errors call them by."""
+    names = group.get("param_names")
+    for index, param in enumerate(group["params"]):
+        yield (repr(names[index]) if names else f"parameter {index} of its group"), param
+
+
+def check_rounding(group: Group) -> None:
+    """Raise ValueError or TypeError if there is no such rounding, or if it does not serve a parameter's dtype."""
+    if group["rounding"] == "nearest":
+        return
+    if group["rounding"] not in ROUNDINGS:
+        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; got {group['rounding']!r}")
+    for name, param in named(group):
+        if group["rounding"] == "split" and param.dtype == torch.float16:
+            raise TypeError(
+                f"rounding='split' serves bfloat16, the upper half of float32, and {name} is float16; use "
+                "rounding='stochastic', or bfloat16 parameters"
+            )
+
+
+def fresh_slots(state: Group, param: Tensor, group: Group, *, counted: bool) -> Group:
+    """The slots that ``state`` lacks, or that are zeros on another device than ``param`` is by now."""
+    wanted = {"momentum": group["momentum_dtype"] or param.dtype}
+    if Storage(group["rounding"]).of(param) == "split":
+        wanted["rest"] = torch.int16
+    fresh: Group = {
+        name: torch.zeros_like(param, dtype=dtype, requires_grad=False)
+        for name, dtype in wanted.items()
+        if name not in state or (state[name].device != param.device and not state[name].any())
+    }
+    if counted and "step" not in state:
+        fresh["step"] = torch.zeros((), dtype=torch.int64)
+    return fresh
 
 
 def checked_state(
     params: Sequence[Sequence[tuple[str, Tensor]]], state_dict: Mapping[str, Any]
-) -> list[tuple[Tensor, Tensor]]:
-    """Each parameter that has a saved momentum, with it. Groups of other lengths are left for torch to refuse.
+) -> list[tuple[Tensor, str, Tensor]]:
+    """Each parameter with the name of a slot and what was saved of it. Groups of other lengths are torch's to refuse.
 
     ``params`` holds the named parameters of each group.
 
@@ -22,7 +66,7 @@ def checked_state(
     ValueError
         For the state of another optimizer, or of parameters of another shape.
     """
-    momenta = []
+    slots = []
     for mine, theirs in zip(params, state_dict["param_groups"], strict=False):
         for (name, param), key in zip(mine, theirs["params"], strict=False):
             state = state_dict["state"].get(key)
@@ -33,8 +77,9 @@ def checked_state(
                     f"the saved state of {name} has no momentum, but {', '.join(map(repr, state))}; it comes from "
                     "another optimizer"
                 )
-            if state["momentum"].shape != param.shape:
-                saved, shape = tuple(state["momentum"].shape), tuple(param.shape)
-                raise ValueError(f"the saved momentum of {name} has shape {saved}, but {name} has shape {shape}")
-            momenta.append((param, state["momentum"]))
-    return momenta
+            for slot in (slot for slot in SLOTS if slot in state):
+                if state[slot].shape != param.shape:
+                    saved, shape = tuple(state[slot].shape), tuple(param.shape)
+                    raise ValueError(f"the saved {slot} of {name} has shape {saved}, but {name} has shape {shape}")
+                slots.append((param, slot, state[slot]))
+    return slots

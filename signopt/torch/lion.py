@@ -6,8 +6,8 @@ from typing import Any
 
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.lion import LionCoefficients
-from signopt.torch._base import Group
 from signopt.torch._elementwise import ElementwiseOptimizer
+from signopt.torch._state import Group
 
 __all__ = ["Lion"]
 
@@ -27,11 +27,19 @@ class Lion(ElementwiseOptimizer):
     momentum_dtype : torch.dtype, optional
         Of the momentum; that of each parameter by default. ``torch.float32`` beside bfloat16 parameters keeps what
         small gradients add, and survives ``load_state_dict``.
+    rounding : {"nearest", "stochastic", "split"}
+        How new values of 16-bit parameters are rounded, as for :class:`signopt.Lion`; may differ between groups. The
+        low halves of split parameters are ``state[param]["rest"]``.
+    seed : int, default 0
+        Of stochastic rounding. A parameter's random words are a function of seed, the number of steps that it has
+        taken, its place among all parameters of the optimizer, and the element. Under ZeRO every rank counts its own
+        parameters, so ranks need seeds of their own.
 
     Notes
     -----
     Plain tensors on the CPU are updated in place by this library's compiled backend, on CUDA by its CuPy kernels if
     CuPy is installed; all else by the rule. The bits are the same. :func:`torch.compile` leaves the step as it is.
+    Stochastic rounding gathers DTensors, whose shards do not know their place.
 
     Examples
     --------
@@ -55,10 +63,11 @@ class Lion(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "momentum_dtype": momentum_dtype}
-        )
+        storage = {"momentum_dtype": momentum_dtype, "rounding": rounding, "seed": seed}
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, **storage})
 
     def _coefficients(self, group: Group, step: Any) -> Coefficients:
         return LionCoefficients.of(lr=group["lr"], betas=group["betas"], weight_decay=group["weight_decay"])

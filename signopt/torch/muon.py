@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.muon import MuonCoefficients
 from signopt.rules.newton_schulz import JORDAN
-from signopt.torch._base import Group, SignOptimizer, named
-from signopt.torch._gathered import prepare_gathered
-from signopt.torch._rows import Row
+from signopt.torch._base import SignOptimizer
+from signopt.torch._rows import Row, is_distributed
+from signopt.torch._state import Group, named
 
 __all__ = ["Muon"]
 
@@ -34,13 +34,14 @@ class Muon(SignOptimizer):
         Of the iteration: see :func:`signopt.msign`.
     adjust_lr_fn : {"original", "match_rms_adamw"}, optional
     decay : {"plain", "spectral"}, default "plain"
-    momentum_dtype : torch.dtype, optional
+    momentum_dtype, rounding, seed
         As for :class:`signopt.torch.Lion`.
 
     Notes
     -----
     The step needs the whole matrix: a DTensor is gathered on every rank, which then updates its shard. A shard given as
-    a plain tensor is taken for a whole matrix, and no error can be raised for that.
+    a plain tensor is taken for a whole matrix, and no error can be raised for that. The bits are those of
+    :class:`signopt.Muon` on the same machine, not those of the rule on tensors: products of matrices are BLAS's.
 
     Examples
     --------
@@ -70,6 +71,8 @@ class Muon(SignOptimizer):
         *,
         decay: str = "plain",
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         super().__init__(
             params,
@@ -84,6 +87,8 @@ class Muon(SignOptimizer):
                 "adjust_lr_fn": adjust_lr_fn,
                 "decay": decay,
                 "momentum_dtype": momentum_dtype,
+                "rounding": rounding,
+                "seed": seed,
             },
         )
 
@@ -108,5 +113,5 @@ class Muon(SignOptimizer):
                 shape = tuple(param.shape)
                 raise ValueError(f"{name} has shape {shape} and is no matrix; give it to another optimizer, say Lion")
 
-    def _prepare(self, plan: list[tuple[list[Row], Coefficients]]) -> Callable[[], None]:
-        return prepare_gathered(plan)
+    def _here(self, row: Row) -> Row | None:
+        return None if is_distributed(row.param) else row

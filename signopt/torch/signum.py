@@ -6,8 +6,8 @@ from typing import Any
 
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.signum import SignumCoefficients
-from signopt.torch._base import Group
 from signopt.torch._elementwise import ElementwiseOptimizer
+from signopt.torch._state import Group
 
 __all__ = ["Signum"]
 
@@ -31,11 +31,18 @@ class Signum(ElementwiseOptimizer):
     rule = "signum"
 
     def __init__(
-        self, params: Any, lr: Any = 1e-4, beta: float = 0.9, weight_decay: float = 0.0, *, momentum_dtype: Any = None
+        self,
+        params: Any,
+        lr: Any = 1e-4,
+        beta: float = 0.9,
+        weight_decay: float = 0.0,
+        *,
+        momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "beta": beta, "weight_decay": weight_decay, "momentum_dtype": momentum_dtype}
-        )
+        storage = {"momentum_dtype": momentum_dtype, "rounding": rounding, "seed": seed}
+        super().__init__(params, {"lr": lr, "beta": beta, "weight_decay": weight_decay, **storage})
 
     def _coefficients(self, group: Group, step: Any) -> Coefficients:
         return SignumCoefficients.of(lr=group["lr"], beta=group["beta"], weight_decay=group["weight_decay"])

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from signopt._hyperparameters import Schedule
 from signopt._zero_rms import warn_about_zeros
@@ -15,8 +11,10 @@ from signopt.backends._interop import is_plain_tensor
 from signopt.roles import role_of, traits_of
 from signopt.rules.coefficients import Coefficients
 from signopt.rules.tiger import TigerCoefficients
-from signopt.torch._base import Group, SignOptimizer
-from signopt.torch._rows import Row
+from signopt.torch._base import SignOptimizer
+from signopt.torch._facts import with_facts
+from signopt.torch._rows import Plan, Row, is_distributed, local_row
+from signopt.torch._state import Group
 
 __all__ = ["Tiger"]
 
@@ -48,8 +46,10 @@ class Tiger(SignOptimizer):
 
     Notes
     -----
-    A DTensor is updated as a whole: torch sums its squares, and looks for a NaN, over all shards. A shard that is given
-    as a plain tensor, out of ``to_local()``, is taken for a whole tensor, and no error can be raised for that.
+    A DTensor is updated as a whole: ranks sum the facts of their shards (:func:`signopt.tiger_facts`), for all tensors
+    in one all-reduce, and each updates its own. Embeddings that are cut within rows, and tensors that are rounded
+    stochastically, are gathered. A shard that is given as a plain tensor, out of ``to_local()``, is taken for a whole
+    tensor, and no error can be raised for that.
 
     Examples
     --------
@@ -64,6 +64,7 @@ class Tiger(SignOptimizer):
     """
 
     rule = "tiger"
+    counts_steps = True
 
     def __init__(
         self,
@@ -77,10 +78,12 @@ class Tiger(SignOptimizer):
         schedule: Schedule = None,
         role: str | None = None,
         momentum_dtype: Any = None,
+        rounding: str = "nearest",
+        seed: int = 0,
     ) -> None:
         numbers = (lr, beta, weight_decay, accumulation_steps, shrink, schedule)
-        defaults = dict(zip(_NUMBERS, numbers, strict=True))
-        super().__init__(params, defaults | {"role": role, "momentum_dtype": momentum_dtype})
+        storage = {"role": role, "momentum_dtype": momentum_dtype, "rounding": rounding, "seed": seed}
+        super().__init__(params, dict(zip(_NUMBERS, numbers, strict=True)) | storage)
 
     def _coefficients(self, group: Group, step: Any) -> Coefficients:
         return TigerCoefficients.of(step=step, **{name: group[name] for name in _NUMBERS})
@@ -106,19 +109,10 @@ class Tiger(SignOptimizer):
             return group["role"] or "matrix"
         return role_of(group["param_names"][index])
 
-    def _state_of(self, param: Tensor, group: Group) -> Group:
-        state = super()._state_of(param, group)
-        if "step" not in state:
-            state["step"] = torch.zeros((), dtype=torch.int64)
-        return state
+    def _prepare(self, plan: Plan) -> Callable[[], None]:
+        return super()._prepare(with_facts(plan))
 
-    def _by_step(self, rows: list[Row]) -> Iterable[tuple[Any, list[Row]]]:
-        steps = [self.state[row.param]["step"] for row in rows]
-        by_step: dict[int, list[Row]] = defaultdict(list)
-        for step, row in zip(steps, rows, strict=True):
-            by_step[int(step)].append(row)
-        return by_step.items()
-
-    def _count(self, params: list[Tensor]) -> None:
-        for param in params:
-            self.state[param]["step"] += 1
+    def _here(self, row: Row) -> Row | None:
+        if not is_distributed(row.param):
+            return row
+        return local_row(row) if row.facts is not None else None

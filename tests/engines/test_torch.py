@@ -31,15 +31,15 @@ def build(kind, params, **options):
 
 
 def rule_step(kind, param, grad, momentum, step):
-    """One step of the pure rule on NumPy arrays; for Muon, whose products are torch's, on tensors."""
+    """One step of the pure rule on NumPy arrays; for Muon, whose products are BLAS's, of the optimizer on them."""
     rule, options = KINDS[kind]
-    options = {"beta" if name == "momentum" else name: value for name, value in options.items()}
-    if kind == "Tiger":
-        options["step"] = step
-    arrays = [t.detach().clone() for t in (param, grad, momentum)]
-    if kind != "Muon":
-        arrays = [from_tensor(t) for t in arrays]
-    return rule(*arrays, **HYPER, **options)
+    arrays = [from_tensor(tensor.detach().clone()) for tensor in (param, grad, momentum)]
+    if kind == "Muon":
+        optimizer = signopt.Muon({"w": arrays[0]}, **HYPER, beta=options["momentum"])
+        optimizer.momentum["w"][...] = arrays[2]
+        optimizer.step({"w": arrays[1]})
+        return arrays[0], optimizer.momentum["w"]
+    return rule(*arrays, **HYPER, **options, **({"step": step} if kind == "Tiger" else {}))
 
 
 def matrices(dtype=torch.float32, count=3, seed=0):
@@ -53,10 +53,6 @@ def give_grads(params, seed):
         param.grad = torch.randn(param.shape, generator=generator).to(param.dtype)
 
 
-def as_array(result):
-    return result if isinstance(result, np.ndarray) else from_tensor(result)
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_are_the_rules(kind, dtype):
@@ -68,8 +64,8 @@ def test_steps_are_the_rules(kind, dtype):
         expected = [rule_step(kind, p, p.grad, m, step) for p, m in zip(params, momenta, strict=True)]
         optimizer.step()
         for param, (new_param, new_momentum) in zip(params, expected, strict=True):
-            assert_same_bits(from_tensor(param), as_array(new_param))
-            assert_same_bits(from_tensor(optimizer.state[param]["momentum"]), as_array(new_momentum))
+            assert_same_bits(from_tensor(param), new_param)
+            assert_same_bits(from_tensor(optimizer.state[param]["momentum"]), new_momentum)
         momenta = [optimizer.state[param]["momentum"].clone() for param in params]
 
 
@@ -332,6 +328,76 @@ def test_every_layout(kind, tensor):
     expected = rule_step(kind, param, param.grad, torch.zeros_like(param), 0)
     build(kind, [param]).step()
     assert_same_bits(param.detach().numpy(), expected[0])
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "split"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_roundings_are_those_of_the_optimizers_on_arrays(kind, rounding):
+    params = matrices(torch.bfloat16)
+    optimizer = build(kind, params, rounding=rounding, seed=3)
+    arrays = {str(place): from_tensor(param.detach().clone()) for place, param in enumerate(params)}
+    options = {"beta" if name == "momentum" else name: value for name, value in KINDS[kind][1].items()}
+    reference = getattr(signopt, kind)(arrays, **HYPER, **options, rounding=rounding, seed=3)
+    for step in range(4):
+        give_grads(params, step)
+        optimizer.step()
+        if step == 1:
+            optimizer = resumed(kind, optimizer, params)
+        reference.step({str(place): from_tensor(param.grad) for place, param in enumerate(params)})
+    for place, param in enumerate(params):
+        assert_same_bits(from_tensor(param), arrays[str(place)])
+        if rounding == "split":
+            assert_same_bits(optimizer.state[param]["rest"].numpy(), reference.rests[str(place)])
+
+
+def resumed(kind, optimizer, params):
+    """A new optimizer of other roundings, with the state of the old one through a file."""
+    stream = io.BytesIO()
+    torch.save(optimizer.state_dict(), stream)
+    stream.seek(0)
+    fresh = build(kind, params)
+    fresh.load_state_dict(torch.load(stream))
+    return fresh
+
+
+def test_stochastic_rounding_counts_the_steps_of_each_parameter_and_depends_on_seed_and_place():
+    def trained(seed, skip=0):
+        params = [torch.nn.Parameter(torch.ones(64, 64, dtype=torch.bfloat16)) for _ in range(2)]
+        optimizer = build("Lion", params, rounding="stochastic", seed=seed)
+        for step in range(3):
+            for place, param in enumerate(params):
+                param.grad = torch.ones_like(param) if place or step >= skip else None
+            optimizer.step()
+        return params
+
+    first, second = trained(seed=1)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, trained(seed=1)[0])
+    assert not torch.equal(first, trained(seed=2)[0])
+    late, other = trained(seed=1, skip=1)
+    assert torch.equal(other, second)
+    assert not torch.equal(late, first)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "words"),
+    [
+        (torch.float16, {"rounding": "split"}, "parameter 0 of its group is float16"),
+        (torch.bfloat16, {"rounding": "up"}, "rounding must be one of nearest, stochastic, split; got 'up'"),
+        (torch.bfloat16, {"rounding": "stochastic", "seed": -1}, "seed must be zero or positive"),
+    ],
+)
+def test_bad_roundings_are_refused_when_given_and_when_set(dtype, options, words):
+    params = matrices(dtype, count=1)
+    with pytest.raises((TypeError, ValueError), match=words):
+        build("Lion", params, **options)
+    optimizer = build("Lion", params)
+    optimizer.param_groups[0].update(options)
+    give_grads(params, 0)
+    before = params[0].detach().clone()
+    with pytest.raises((TypeError, ValueError), match=words):
+        optimizer.step()
+    assert torch.equal(params[0], before)
 
 
 @pytest.mark.parametrize("candidate", OWN_TORCH, ids=lambda candidate: candidate.rule)

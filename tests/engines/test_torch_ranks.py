@@ -9,8 +9,14 @@ from tests.engines.launch import ROOT, torchrun
 pytest.importorskip("torch", reason="torch is not installed")
 
 CASES = (
-    [f"{engine}-{rule}" for rule in ("Lion", "Signum", "Tiger") for engine in ("ddp", "fsdp2")]
-    + ["zero-Lion", "zero-Signum", "fsdp2-Muon", "silence-Lion", "silence-Signum"]
+    [f"{way}-{rule}" for rule in ("Lion", "Signum", "Tiger") for way in ("ddp", "fsdp2", "zero", "collectives")]
+    + ["fsdp2-Muon", "zero-Muon"]
+    + [
+        f"{way}-{rule}-{axis}"
+        for way in ("split", "stochastic")
+        for rule in ("Lion", "Tiger", "Muon")
+        for axis in (0, 1)
+    ]
     + [f"dtensor-{rule}-{axis}" for rule in ("Lion", "Signum", "Tiger") for axis in (0, 1)]
     + [f"facts-{role}" for role in ("matrix", "embedding", "bias", "scale")]
 )
