@@ -1,6 +1,7 @@
 """A time limit for a call within this process: what a port hung in is interrupted, if Python can interrupt it.
 
-Time is what the machine let this process have, see :mod:`~signopt.conformance.protocol.clock`. The limit is an alarm
+Time is what the machine let this process have, see :mod:`~signopt.conformance.protocol.clock`; it counts from a first
+look a moment after the call, so that a call that returns at once costs no look at the system. The limit is an alarm
 signal, so it works in the main thread of a POSIX system and reaches Python code, sleeps
 and waits, but not a loop inside compiled code. ``signopt check`` uses a child process, which can always be
 ended.
@@ -25,6 +26,7 @@ __all__ = ["call_within"]
 
 Result = TypeVar("Result")
 _AGAIN_SECONDS, _SOON_SECONDS = 1.0, 0.01
+_FIRST_LOOK_SECONDS = 0.25
 _MOST_TIMES_THE_WALL = 20
 
 
@@ -62,11 +64,14 @@ def _alarm(seconds: float) -> Iterator[None]:
     if 0 < before <= seconds:
         yield
         return
-    armed, clock = True, PortClock(lambda: thread_times([os.getpid()]), own=True)
+    armed, clock = True, None
 
     def ring(number: int, frame: FrameType | None) -> None:
+        nonlocal clock
         if not armed:
             return
+        if clock is None:
+            clock = PortClock(lambda: thread_times([os.getpid()]), own=True)
         left = seconds - clock.look()
         if left <= 0 or clock.wall > seconds * _MOST_TIMES_THE_WALL:
             raise _Alarm
@@ -74,7 +79,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
     handler = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, min(seconds / 4, _FIRST_LOOK_SECONDS), _AGAIN_SECONDS)
         yield
     finally:
         armed = False

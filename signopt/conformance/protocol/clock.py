@@ -11,12 +11,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["PortClock", "ThreadTimes", "thread_times"]
 
-_PROC = Path("/proc")
 _MOST_AT_ONCE = 2.0
 
 
@@ -37,18 +35,24 @@ def thread_times(pids: Iterable[int]) -> Reading:
 
 
 def _threads(pid: int) -> Iterator[tuple[int, ThreadTimes]]:
+    tasks = f"/proc/{pid}/task"
     with contextlib.suppress(OSError):
-        for entry in os.listdir(_PROC / str(pid) / "task"):
+        for entry in os.listdir(tasks):
             with contextlib.suppress(OSError, ValueError, IndexError):
-                yield int(entry), _times(_PROC / str(pid) / "task" / entry)
+                yield int(entry), _times(f"{tasks}/{entry}")
 
 
-def _times(folder: Path) -> ThreadTimes:
-    stat = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+def _times(folder: str) -> ThreadTimes:
+    stat = _read(f"{folder}/stat").rpartition(b")")[2].split()
     running, queued = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), 0.0
     with contextlib.suppress(OSError, ValueError, IndexError):  # a kernel may be built without it
-        running, queued = (int(part) / 1e9 for part in (folder / "schedstat").read_text().split()[:2])
-    return ThreadTimes(running, queued, stat[0] in "RD")
+        running, queued = (int(part) / 1e9 for part in _read(f"{folder}/schedstat").split()[:2])
+    return ThreadTimes(running, queued, stat[0] in (b"R", b"D"))
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 class PortClock:

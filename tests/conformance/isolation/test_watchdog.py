@@ -7,7 +7,7 @@ import time
 import hostile_ports
 import pytest
 
-from signopt.conformance import check, driver
+from signopt.conformance import check, driver, watchdog
 from signopt.conformance.errors import PortHung
 from signopt.conformance.watchdog import call_within
 
@@ -33,6 +33,18 @@ def test_a_call_that_returns_or_raises_does_so():
     with pytest.raises(ZeroDivisionError):
         call_within(5, divmod, 7, 0)
     time.sleep(0.05)
+
+
+def test_a_call_that_returns_at_once_reads_nothing_of_the_system(monkeypatch):
+    """The times of fifty threads take longer to read than a small step takes."""
+    looks = []
+    monkeypatch.setattr(watchdog, "thread_times", lambda pids: looks.append(pids) or {})
+    for _ in range(20):
+        call_within(60, divmod, 7, 2)
+    assert looks == []
+    with pytest.raises(PortHung):
+        call_within(0.1, time.sleep, 100)
+    assert looks
 
 
 def test_an_alarm_of_the_test_runner_survives():
