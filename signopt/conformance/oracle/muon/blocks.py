@@ -36,7 +36,7 @@ class Block:
     @property
     def bits(self) -> int:
         """Bits of the largest element."""
-        return max((abs(value).bit_length() for value in self.ints.ravel().tolist()), default=0)
+        return max(map(int.bit_length, self.ints.ravel().tolist()), default=0)
 
     def trimmed(self) -> Block:
         """The same but for an error below 2^-`BITS` + 1 of the largest element."""
@@ -81,6 +81,15 @@ class Block:
 
     def floats(self) -> Array:
         """The elements as float64, to within an ulp."""
+        try:
+            whole = self.ints.astype(np.float64)
+        except OverflowError:
+            return self._long_floats()
+        with np.errstate(over="ignore"):
+            return np.asarray(np.ldexp(whole, self.exponent))
+
+    def _long_floats(self) -> Array:
+        """The same, one at a time, for integers that are too long to become a float themselves."""
         flat = [_as_float(value, self.exponent) for value in self.ints.ravel().tolist()]
         return np.array(flat, np.float64).reshape(self.ints.shape)
 
