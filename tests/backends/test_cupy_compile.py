@@ -22,11 +22,14 @@ RULES = ("lion", "signum", "tiger")
 MOST_REGISTERS = 80
 """With 256 threads to a block, three blocks still fit on a multiprocessor."""
 
+QUICK = {("float32", "float32"): OLD_AND_NEW, ("bfloat16", "float32"): OLD_AND_NEW[1:2]}
+"""The architectures that every run compiles for, to look at the machine code; the others are slow."""
+
 COMBINATIONS = [
-    (rule, *pair, architecture)
+    pytest.param(rule, *pair, sm, marks=[] if sm in QUICK.get(pair, OLD_AND_NEW[-1:]) else pytest.mark.slow)
     for rule in RULES
     for pair in DTYPE_PAIRS[:6]
-    for architecture in (ARCHITECTURES if pair == ("float32", "float32") else OLD_AND_NEW)
+    for sm in (ARCHITECTURES if pair == ("float32", "float32") else OLD_AND_NEW)
 ]
 
 

@@ -23,6 +23,19 @@ MODES = [
     ("split", "bf16"),
     ("split", "bf16-f32"),
 ]
+QUICK = {
+    "lion": MODES,
+    "signum": [("stochastic", "f16"), ("split", "bf16-f32")],
+    "tiger-moves": [("stochastic", "bf16-f32"), ("split", "bf16")],
+    "tiger-within": [("stochastic", "bf16-f32"), ("split", "bf16")],
+}
+"""What every run compiles with Numba, seconds for each; the others are slow."""
+
+CASES = [
+    pytest.param(*mode, step, marks=[] if mode in modes else pytest.mark.slow)
+    for step, modes in QUICK.items()
+    for mode in MODES
+]
 SHAPES = [(5,), (300, 70), (9,), (101, 301), (40,), (8, 3, 5), (70_001,), ()]
 NUMBERS = [7, 3, 1, 2, 9, 11, 0, 5, 8]
 DRAW = Draw(seed=0x0123456789ABCDEF, step=3)
@@ -62,8 +75,7 @@ def expected(storage, layout, mode, step):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("step", ["lion", "signum", "tiger-moves", "tiger-within"])
-@pytest.mark.parametrize(("mode", "storage"), MODES)
+@pytest.mark.parametrize(("mode", "storage", "step"), CASES)
 def test_every_backend_has_the_bits_of_the_definition(mode, storage, step, layout):
     arguments = storage, LAYOUTS[layout], mode, step
     wanted = expected(*arguments)

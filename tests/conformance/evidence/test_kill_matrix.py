@@ -19,7 +19,7 @@ FEW = {"plain", "no-op", "decay-missing"}
 
 @pytest.fixture(scope="module")
 def matrix() -> Matrix:
-    return kill_matrix(["lion"], dtypes=["float32"], only=lambda variant: variant.id in FEW)
+    return kill_matrix(["lion"], profile="core", dtypes=["float32"], only=lambda variant: variant.id in FEW)
 
 
 def test_mutants_fail_and_right_ports_pass(matrix: Matrix) -> None:
@@ -36,7 +36,7 @@ def test_a_survivor_and_an_accused_right_port_are_named(monkeypatch: pytest.Monk
     wrong = next(variant for variant in MUTANTS["lion"] if variant.id == "no-op")
     monkeypatch.setitem(MUTANTS, "lion", (harmless,))  # type: ignore[misc]
     monkeypatch.setitem(RIGHT_PORTS, "lion", (wrong,))  # type: ignore[misc]
-    found = kill_matrix(["lion"], dtypes=["float32"])
+    found = kill_matrix(["lion"], profile="core", dtypes=["float32"])
     assert [row.variant.id for row in found.survivors] == ["harmless"]
     assert [row.variant.id for row in found.accused] == ["no-op"]
     assert "SURVIVES" in found.text()
@@ -45,13 +45,14 @@ def test_a_survivor_and_an_accused_right_port_are_named(monkeypatch: pytest.Monk
 
 
 def test_a_quick_run_finds_the_same_survivors_and_sole_kills() -> None:
-    few = {"tensor-by-given-order", "no-op", "plain"}
+    few = {"look-cut-near-zero", "no-op", "plain"}
     whole, quick = (
-        kill_matrix(["lion"], dtypes=["float32"], only=lambda variant: variant.id in few, enough=enough)
+        kill_matrix(["lion"], profile="core", dtypes=["float32"], only=lambda v: v.id in few, enough=enough)
         for enough in (None, 2)
     )
     assert quick.survivors == quick.accused == []
     assert quick.sole_kills("lion") == whole.sole_kills("lion")
+    assert whole.sole_kills("lion")["step/cancelling"] == ["look-cut-near-zero"]
 
 
 def test_further_seeds_of_a_quick_run_judge_each_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +60,11 @@ def test_further_seeds_of_a_quick_run_judge_each_anew(monkeypatch: pytest.Monkey
     right = next(variant for variant in RIGHT_PORTS["lion"] if variant.id == "plain")
     lives = iter([wrong.over(), right.over()])
     monkeypatch.setattr(Variant, "__call__", lambda variant: next(lives))
-    found = kill_matrix(["lion"], dtypes=["float32"], seeds=(0, 1), only=lambda v: v.id == "no-op", enough=1)
+
+    def only(variant: Variant) -> bool:
+        return variant.id == "no-op"
+
+    found = kill_matrix(["lion"], profile="core", dtypes=["float32"], seeds=(0, 1), only=only, enough=1)
     (row,) = found.survivors
     assert (row.runs, row.failing) == (2, 1)
 

@@ -8,12 +8,18 @@ import pytest
 from signopt.conformance.checks import REGISTRY, Check
 from signopt.conformance.evidence.vacuity import lint
 from signopt.conformance.oracle.rules import OPTIMIZERS
+from tests.long_checks import LONG
 
-CASES = [(c, rule) for c in REGISTRY.values() for rule in c.rules if rule in OPTIMIZERS]
+CASES = [
+    pytest.param(c, rule, dtype, marks=[pytest.mark.slow] if c.id in LONG and dtype != "float32" else [])
+    for c in REGISTRY.values()
+    for rule in c.rules
+    for dtype in ("float32", "bfloat16")
+    if rule in OPTIMIZERS
+]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("check", "rule"), CASES, ids=lambda value: getattr(value, "id", value))
+@pytest.mark.parametrize(("check", "rule", "dtype"), CASES, ids=lambda value: getattr(value, "id", value))
 def test_no_check_is_vacuous(check, rule, dtype):
     found = lint(check, rule, dtype)
     assert not found.vacuous, found
