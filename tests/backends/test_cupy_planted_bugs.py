@@ -156,7 +156,15 @@ def fresh_modules():
     forget()
 
 
-@pytest.mark.parametrize("bug", BUGS)
+QUICK = {
+    *("betas swapped in c", "fused multiply-add", "sign(0) = 1", "momentum rounded before its sign", "tail off by one"),
+    *("lanes crossed", "alignment of the momentum forgotten", "an axis forgotten", "bfloat16 ties away from zero"),
+    *("window that always decays", "NaN overlooked inside a window", "folds added twice", "lanes in 32 bits"),
+}
+"""Bugs of every kind, planted in every run; each costs a compilation, so the others are slow."""
+
+
+@pytest.mark.parametrize("bug", [pytest.param(b, marks=[] if b in QUICK else pytest.mark.slow) for b in BUGS])
 def test_a_planted_bug_is_seen(bug, monkeypatch, fresh_modules):
     from signopt.backends import _cuda_compile
 

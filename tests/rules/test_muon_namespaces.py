@@ -27,9 +27,19 @@ def close(actual, expected):
     assert difference.max(initial=0.0) <= TOLERANCE[expected.dtype.name]
 
 
+CASES = [
+    pytest.param(
+        OPTIONS[name], shape, id=f"{name}-{shape}",
+        marks=[] if name == "default" or shape in ((7, 5), (6, 2, 3)) else pytest.mark.slow,
+    )
+    for name in OPTIONS
+    for shape in SHAPES
+]  # fmt: skip
+"""JAX compiles every operation for every shape: all shapes with the defaults, a tall matrix and a batch with all."""
+
+
 @pytest.mark.parametrize(("library", "dtype"), LIBRARY_DTYPES, ids=lambda value: getattr(value, "__name__", value))
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("options", "shape"), CASES)
 def test_every_library_takes_numpys_step(library, dtype, options, shape):
     into, out_of = LIBRARIES[library]
     arrays = random_triple(shape, dtype)
