@@ -27,8 +27,9 @@ ORDERS = [
 ]  # fmt: skip
 
 SPECIAL_MUONS = ("fixed", "layout", "ns_dtype", "orthogonalizer")
-OTHER_FORMS = ("sum", "epsilon-max", "zero-unguarded-max", "unsettable-sum", "halves-sum", "fixed-hidden-sum")
-"""Muons that need not declare their form of momentum and ε to the suite, which finds it out, but to vectors."""
+OTHER_FORMS = ("sum", "epsilon-max", "zero-unguarded-max", "unsettable-sum", "halves-sum", "fixed-hidden-sum", "hybrid")
+"""Muons that need not tell the suite, which finds it out, but must tell vectors: their form of momentum and ε, and that
+what is no matrix goes to another rule."""
 
 MISSED = {**dict.fromkeys(SIGN_RULES, 1 / 20), "muon": 1 / 3}
 """The share of the known mutants of a rule that the vectors in float32 may miss, of those that no layout hides."""
