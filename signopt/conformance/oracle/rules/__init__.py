@@ -5,7 +5,7 @@
 1. Write ``rules/<name>.py`` with one class and one instance of it, and put the instance into `RULES` below.
 
    - A rule that steps by ±rate: a subclass of `SignRule`. ``averages`` is enough for the shared judge; ``exact`` is
-     for the strict profile.
+     for the strict profile. What the shared checks take for granted are attributes: look at each.
    - Any other optimizer: a subclass of `Optimizer`. It brings its own ``judge(habits)``, called once for each life of
      a port: what it returns takes each `Step` (hyperparameters, parameters, gradients and what is known of the momenta
      before, parameters and momenta after, index) and returns `Judged`: the faults, and what is known of the momenta
@@ -25,6 +25,8 @@
    ``checks.ORDER``.
 5. Ports in pieces, mutants, right ports, and the cases of vectors: ``numpy_ports.BASES``, ``mutants.MUTANTS`` and
    ``RIGHT_PORTS``, ``vectors.generate.CASES``. A rule that is missing there has none, and nothing breaks.
+
+The library's side of it, and the order, is in CONTRIBUTING.md.
 
 ``describe()``, the command line, the vectors' schema and the tests' fixtures read `RULES`.
 """
