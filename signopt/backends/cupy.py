@@ -1,4 +1,4 @@
-"""Lion, Signum and Tiger on CuPy arrays: raw CUDA kernels that update all tensors of one pair of dtypes together."""
+"""The rules on CuPy arrays: raw CUDA kernels that update all tensors of one pair of dtypes together."""
 
 from __future__ import annotations
 

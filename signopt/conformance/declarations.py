@@ -4,7 +4,7 @@
 key                 default                        meaning
 =================== ============================== ==========================================================
 ``name``            required                       what the report calls the port
-``rule``            required                       a rule of the suite: "lion", "signum", "tiger", ...
+``rule``            required                       a rule of the suite, such as "lion"
 ``version``         ""                             of the implementation
 ``dtypes``          ["float32", "float64"]         any of float64, float32, float16, bfloat16
 ``subnormals``      "keep"                         "flush": subnormal operands and results may become 0

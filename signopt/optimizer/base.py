@@ -34,7 +34,7 @@ __all__ = ["Optimizer"]
 
 
 class Optimizer(ABC):
-    """What Lion, Signum and Tiger share: names, checks, state, and a step that happens on all parameters or on none."""
+    """What the optimizers share: names, checks, state, and a step that happens on all parameters or on none."""
 
     rule: ClassVar[str]
     """The rule's name, which is also that of the pure function."""

@@ -9,7 +9,7 @@ __all__ = ["ElementwiseOptimizer"]
 
 
 class ElementwiseOptimizer(SignOptimizer):
-    """Lion and Signum."""
+    """An optimizer of such a rule."""
 
     def _here(self, row: Row) -> Row | None:
         if not is_distributed(row.param):

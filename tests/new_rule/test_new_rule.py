@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -44,6 +45,7 @@ ENTRIES = {
 }
 
 JUDGED = """
+import ast
 import json
 from signopt.cli import _parser
 from signopt.conformance import check
@@ -137,3 +139,50 @@ def test_right_ports_pass_the_neighbouring_rule_does_not_and_the_command_line_kn
     assert "Signum" in diagnosis
     assert judged["mutants"] > 50
     assert judged["options"] == "heavyball"
+
+
+ABOUT_SIGNUM = {
+    "signopt/optimizer/_rounding.py": "an element of Muon's matrix moves at most as one of Signum's",
+    "signopt/states/_torch.py": "where other libraries keep the state of a Signum",
+    "signopt/conformance/adapters/catalogue.py": "published Signums",
+    "signopt/conformance/checks/muon/strict.py": "Muon's momentum is Signum's",
+    "signopt/conformance/mutants/lion.py": "a Signum that is called Lion",
+    "signopt/conformance/mutants/tiger_published.py": "a Signum that is called Tiger",
+    "signopt/conformance/vectors/notes.py": "signSGD is Signum without momentum",
+}
+"""Where code is about Signum itself, and adding another rule changes nothing."""
+
+
+def named_in_code(path, word):
+    """Whether a word stands in a name, or in a string that is no docstring, whatever the case."""
+    tree = ast.parse(path.read_text("utf-8"))
+    documents = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        names = [getattr(node, field, None) for field in ("id", "attr", "name", "asname", "module", "arg")]
+        if isinstance(node, ast.Constant) and id(node) not in documents:
+            names.append(node.value)
+        if any(isinstance(name, str) and word in name.lower() for name in names):
+            return True
+    return False
+
+
+def test_a_rule_is_named_only_in_its_own_files_and_in_the_lists():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    lists = set(re.findall(r"`(signopt/\S+\.py)`", text)) - {"signopt/conformance/checks/__init__.py"}
+    lists = {path for path in lists if "NAME" not in path and not path.endswith("numpy_ports/right.py")}
+    files = [path for path in (ROOT / "signopt").rglob("*.py") if path.stem != "signum"]
+    named = {str(path.relative_to(ROOT)) for path in files if named_in_code(path, "signum")}
+    assert named - ABOUT_SIGNUM.keys() == lists
+    assert named >= ABOUT_SIGNUM.keys()
+    assert len(lists) <= 12
+
+
+def test_a_planted_name_is_found_and_prose_is_not(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text('"""About Signum."""\n# signum\n')
+    assert not named_in_code(path, "signum")
+    for code in ('RULES = {"signum": 1}', "from a.signum import b", "class SignumLike: ...", "f(signum=1)"):
+        path.write_text(code)
+        assert named_in_code(path, "signum"), code
