@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 
@@ -73,3 +74,44 @@ def test_imports_are_read_from_every_form(tmp_path):
         "def f():\n    import signopt.sub\nif TYPE_CHECKING:\n    from signopt import other\n"
     )
     assert house.imports(tmp_path)["signopt.sub.high"] == {"signopt.low", "signopt.sub"}
+
+
+LONG_FILES = {
+    "signopt/conformance/mutants/lion.py": "one table, a row for each bug",
+}
+LONG_FUNCTIONS = {
+    ("signopt/conformance/vectors/shared.py", "_tensors"): "a table of cases",
+    ("signopt/conformance/vectors/signum.py", "_exact"): "a table of cases",
+    ("signopt/conformance/vectors/tiger.py", "_nan_rule"): "a table of cases",
+}
+
+
+def code_lines(function):
+    """The lines of a function without its docstring."""
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return function.end_lineno - function.lineno + 1 - (first.end_lineno - first.lineno + 1 if documented else 0)
+
+
+def long_functions(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {function.name for function in functions if code_lines(function) > 40}
+
+
+def test_files_have_at_most_300_lines_or_a_reason():
+    files = [*(ROOT / "signopt").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
+    long = {str(p.relative_to(ROOT)) for p in files if len(p.read_text("utf-8").splitlines()) > 300}
+    assert long == LONG_FILES.keys()
+
+
+def test_functions_have_at_most_40_lines_of_code_or_a_reason():
+    files = (ROOT / "signopt").rglob("*.py")
+    assert {(str(p.relative_to(ROOT)), name) for p in files for name in long_functions(p)} == LONG_FUNCTIONS.keys()
+
+
+def test_a_planted_long_function_is_found_and_its_docstring_does_not_count(tmp_path):
+    path = tmp_path / "module.py"
+    lines = "    x = 1\n"
+    path.write_text('def f():\n    """' + "\n" * 50 + '"""\n' + 39 * lines + "\nasync def g():\n" + 40 * lines)
+    assert long_functions(path) == {"g"}

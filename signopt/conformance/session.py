@@ -216,19 +216,14 @@ class Run:
         ``deltas`` is an array for all tensors, or {name: array}.
         """
         each = deltas if isinstance(deltas, dict) else dict.fromkeys(self.param, deltas)
-        return {name: self._near_zero(name, each[name]) for name in self.param}
-
-    def _near_zero(self, name: str, deltas: Any) -> Array:
-        rule, momentum = self.session.optimizer, self.momentum(name)
-        return self.session.array(rule.near_zero(self.hyper, self.step_index, momentum, deltas))
+        at, near_zero = self.step_index, self.session.optimizer.near_zero
+        return {n: self.session.array(near_zero(self.hyper, at, self.momentum(n), each[n])) for n in self.param}
 
     def step(self, grads: Gradients, *, as_given: bool = False) -> None:
         """One step, judged. ``as_given`` hands the port these very arrays, not copies."""
         tensors = self._gradients(grads)
         before = {name: grad.copy() for name, grad in tensors.items()}
-        self.session.driver.step(
-            tensors if as_given else {name: grad.copy(order="K") for name, grad in tensors.items()}
-        )
+        self.session.driver.step(tensors if as_given else {n: grad.copy(order="K") for n, grad in tensors.items()})
         params, momenta = self.read()
         self.trace.hyper.append(self.hyper)
         self.trace.steps.append(before)
