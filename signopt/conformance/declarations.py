@@ -26,6 +26,10 @@ key                 default                        meaning
                                                    the port's own in ``defaults``, else lr 1e-3, beta 0.95,
                                                    weight_decay 0.1, nesterov, (3.4445, −4.775, 2.0315), 5 steps,
                                                    eps 1e-7, "original"
+``decay_form``      "plain"                        Muon: "spectral" if λ multiplies θ·x·xᵀ/(xᵀx), x after
+                                                   ``rounds`` rounds of the power iteration from ones;
+                                                   "spectral-svd" if σ₁·u·vᵀ
+``rounds``          10                             of the power iteration
 ``other_rule``      none                           Muon: ["vectors"], ["axes"] or both, if tensors of fewer or of more
                                                    than two axes are stepped by another rule; they are not judged
 ``orthogonalizer``  the polynomial                 Muon: [lo, hi], the range of the singular values of X, if it is made

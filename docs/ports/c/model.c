@@ -5,8 +5,8 @@
 #include <string.h>
 
 int rule_from_text(const char *text, rule_name *rule) {
-    static const char *const names[] = {"lion", "signum", "tiger"};
-    for (int i = 0; i < 3; ++i)
+    static const char *const names[] = {"lion", "signum", "tiger", "muon"};
+    for (int i = 0; i < 4; ++i)
         if (!strcmp(text, names[i])) return *rule = (rule_name)i, 1;
     return 0;
 }
@@ -66,6 +66,39 @@ static int read_schedule(const json *points, hyperparameters *hyper) {
     return 1;
 }
 
+static int read_triple(const json *triple, double *out) {
+    if (!triple || triple->kind != JSON_ARRAY || triple->length != 3) return 0;
+    const json *number = triple->first;
+    for (int i = 0; i < 3; ++i, number = number->next)
+        if (!read_double(number, out + i)) return 0;
+    return 1;
+}
+
+/* A triple of numbers, or a list of triples of which there are enough. */
+static int read_triples(const json *given, hyperparameters *hyper) {
+    if (!given || given->kind != JSON_ARRAY || !given->length) return 0;
+    const int one = given->first->kind != JSON_ARRAY;
+    if (!(hyper->triples = calloc(given->length, sizeof *hyper->triples))) return 0;
+    hyper->triple_count = one ? 1 : given->length;
+    if (one) return read_triple(given, hyper->triples[0]);
+    const json *triple = given->first;
+    for (size_t i = 0; triple; triple = triple->next, ++i)
+        if (!read_triple(triple, hyper->triples[i])) return 0;
+    return given->length == 1 || given->length >= hyper->ns_steps;
+}
+
+static const char *read_muon(const json *hyper, hyperparameters *out) {
+    const json *steps = json_get(hyper, "ns_steps"), *nesterov = json_get(hyper, "nesterov");
+    const json *adjust = json_get(hyper, "adjust_lr_fn");
+    if (!steps) return NULL; /* another rule */
+    if (steps->kind != JSON_NUMBER || steps->number < 0) return "ns_steps must be a number of steps";
+    out->ns_steps = (size_t)steps->number;
+    out->nesterov = nesterov && nesterov->number != 0;
+    out->match_rms_adamw = adjust && adjust->kind == JSON_STRING && !strcmp(adjust->text, "match_rms_adamw");
+    if (!read_double(json_get(hyper, "eps"), &out->eps)) return "eps is missing";
+    return read_triples(json_get(hyper, "ns_coefficients"), out) ? NULL : "bad ns_coefficients, or too few";
+}
+
 static const char *read_hyper(const json *hyper, hyperparameters *out) {
     const json *betas = json_get(hyper, "betas"), *k = json_get(hyper, "accumulation_steps");
     if (!read_double(json_get(hyper, "lr"), &out->lr)) return "lr is missing";
@@ -78,7 +111,8 @@ static const char *read_hyper(const json *hyper, hyperparameters *out) {
     out->accumulation_steps = k ? (long)k->number : 1;
     if (out->accumulation_steps < 1) return "accumulation_steps must be at least 1";
     if (!read_double(json_get(hyper, "shrink"), &out->shrink)) out->shrink = 0.99;
-    return read_schedule(json_get(hyper, "schedule"), out) ? NULL : "bad schedule";
+    if (!read_schedule(json_get(hyper, "schedule"), out)) return "bad schedule";
+    return read_muon(hyper, out);
 }
 
 static role_name role_in(const json *roles, const char *name) {
@@ -93,6 +127,7 @@ static const char *read_shape(const json *shape, named_tensor *out) {
     if (!shape || shape->kind != JSON_ARRAY) return "shape is missing";
     if (!(out->shape = calloc(shape->length + 1, sizeof *out->shape))) return "out of memory";
     out->tensor.size = out->tensor.row_size = 1;
+    out->tensor.rows = shape->length ? (size_t)shape->first->number : 1;
     for (const json *axis = shape->first; axis; axis = axis->next) {
         out->tensor.row_size = out->shape[out->ndim++] = (size_t)axis->number;
         out->tensor.size *= out->tensor.row_size;
@@ -127,6 +162,7 @@ const char *model_init(model *m, rule_name rule, const json *params, const json 
     for (const json *param = params->first; param; param = param->next) {
         named_tensor *t = &m->tensors[m->count++];
         if ((wrong = read_tensor(param, json_get(momentum, param->key), t))) return wrong;
+        if (rule == MUON && t->ndim < 2) return "Muon steps matrices, and a tensor has fewer than two axes";
         t->tensor.role = role_in(json_get(hyper, "roles"), param->key);
     }
     return NULL;
@@ -134,6 +170,7 @@ const char *model_init(model *m, rule_name rule, const json *params, const json 
 
 const char *model_configure(model *m, const json *hyper) {
     free(m->hyper.schedule);
+    free(m->hyper.triples);
     memset(&m->hyper, 0, sizeof m->hyper);
     return read_hyper(hyper, &m->hyper);
 }
@@ -141,9 +178,11 @@ const char *model_configure(model *m, const json *hyper) {
 static const char *step_tensor(const model *m, named_tensor *t, const json *grad) {
     void *data = malloc((t->tensor.size + 1) * t->itemsize);
     int ok = data && grad && read_elements(grad, t->itemsize, t->tensor.size, data);
-    if (ok && t->itemsize == 8) update_double(m->rule, &m->hyper, &t->tensor, data, m->step);
-    if (ok && t->itemsize == 4) update_float(m->rule, &m->hyper, &t->tensor, data, m->step);
+    int done = 1;
+    if (ok && t->itemsize == 8) done = update_double(m->rule, &m->hyper, &t->tensor, data, m->step);
+    if (ok && t->itemsize == 4) done = update_float(m->rule, &m->hyper, &t->tensor, data, m->step);
     free(data);
+    if (!done) return "out of memory";
     return ok ? NULL : "a gradient is missing or has another shape or dtype than its parameter";
 }
 
@@ -175,6 +214,7 @@ void model_free(model *m) {
     }
     free(m->tensors);
     free(m->hyper.schedule);
+    free(m->hyper.triples);
     memset(m, 0, sizeof *m);
 }
 

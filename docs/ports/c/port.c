@@ -6,7 +6,7 @@
 
 #include "model.h"
 
-static const char *const RULES[] = {"lion", "signum", "tiger"};
+static const char *const RULES[] = {"lion", "signum", "tiger", "muon"};
 
 static int method_is(const json *request, const char *name) {
     const json *method = json_get(request, "method");
@@ -27,13 +27,13 @@ static void reply_done(long id, const char *wrong) {
 static void reply_hello(long id, const json *request, rule_name *rule) {
     const json *asked = json_get(request, "rule");
     if (asked && asked->kind == JSON_STRING && !rule_from_text(asked->text, rule)) {
-        reply_error(id, "unsupported", "this port knows lion, signum and tiger");
+        reply_error(id, "unsupported", "this port knows lion, signum, tiger and muon");
         return;
     }
     printf("{\"id\":%ld,\"protocol\":1,\"describe\":{\"name\":\"worked C port\",\"version\":\"1.0\",\"rule\":\"%s\","
-           "\"rules\":[\"lion\",\"signum\",\"tiger\"],\"dtypes\":[\"float32\",\"float64\"],"
-           "\"decay\":\"bracket\",\"form\":\"mul-add\",\"configure\":true}}\n",
-           id, RULES[*rule]);
+           "\"rules\":[\"lion\",\"signum\",\"tiger\",\"muon\"],\"dtypes\":[\"float32\",\"float64\"],"
+           "\"decay\":\"bracket\",\"form\":\"mul-add\"%s,\"configure\":true}}\n",
+           id, RULES[*rule], *rule == MUON ? ",\"momentum_form\":\"ema\",\"eps_form\":\"add\"" : "");
 }
 
 static void reply_arrays(long id, const char *key, const model *m, int momentum) {

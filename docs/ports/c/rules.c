@@ -2,6 +2,7 @@
 #include "rules.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double schedule_factor(const hyperparameters *hyper, long step) {
@@ -14,6 +15,13 @@ static double schedule_factor(const hyperparameters *hyper, long step) {
             return before.factor + (point[i].factor - before.factor) * (double)(step - before.step) /
                                        (double)(point[i].step - before.step);
     return before.factor;
+}
+
+/* The factor on X by the shape of the matrix. */
+static double muon_scale(const hyperparameters *hyper, size_t rows, size_t columns) {
+    double r = (double)rows, c = (double)columns;
+    if (hyper->match_rms_adamw) return 0.2 * sqrt(fmax(r, c));
+    return sqrt(fmax(1, r / c));
 }
 
 role_name role_of(const char *name) {

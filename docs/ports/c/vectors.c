@@ -86,12 +86,14 @@ static int check_vector(rule_name rule, const json *vector) {
 
 /* Whether this port is what a vector requires; a requirement that it does not know stops the run. */
 static int applies(const json *vector) {
-    static const char *const met[][2] = {{"nan", "propagate"}, {"subnormals", "keep"}, {"roles", "names"}};
+    static const char *const met[][2] = {{"nan", "propagate"}, {"subnormals", "keep"}, {"roles", "names"},
+                                         {"momentum_form", "ema"}, {"eps_form", "add"}};
+    const size_t known = sizeof met / sizeof *met;
     const json *requires = json_get(vector, "requires");
     for (const json *each = requires ? requires->first : NULL; each; each = each->next) {
         size_t i = 0;
-        while (i < 3 && strcmp(each->key, met[i][0])) ++i;
-        if (i == 3) exit((fprintf(stderr, "unknown requirement %s\n", each->key), 2));
+        while (i < known && strcmp(each->key, met[i][0])) ++i;
+        if (i == known) exit((fprintf(stderr, "unknown requirement %s\n", each->key), 2));
         if (strcmp(each->text, met[i][1])) return 0;
     }
     return 1;

@@ -15,8 +15,10 @@ export class Model {
   #add(name, spelled, spelledMomentum) {
     const param = decodeArray(spelled);
     const momentum = spelledMomentum ? decodeArray(spelledMomentum) : new param.constructor(param.length);
+    const { shape } = spelled;
+    if (this.rule === "muon" && shape.length < 2) throw new Error(`${name} has fewer than two axes: it is no matrix`);
     const role = this.hyper.roles?.[name] ?? roleOf(name);
-    this.tensors.set(name, { param, momentum, role, shape: spelled.shape, rowSize: spelled.shape.at(-1) ?? 1 });
+    this.tensors.set(name, { param, momentum, role, shape, rowSize: shape.at(-1) ?? 1, rows: shape[0] ?? 1 });
   }
 
   configure(hyper) {

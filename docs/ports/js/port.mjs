@@ -22,6 +22,7 @@ const METHODS = {
       dtypes: ["float32", "float64"],
       decay: "bracket",
       form: "mul-add",
+      ...(rule === "muon" && { momentum_form: "ema", eps_form: "add" }),
       configure: true,
     };
     return { protocol: 1, describe };

@@ -1,4 +1,4 @@
-/* Lion, Signum and Tiger on one typed array: the library under test. Everything else here is glue.
+/* Lion, Signum, Tiger and Muon on one typed array: the library under test. Everything else here is glue.
    JavaScript computes in double; Math.fround after every operation makes it single precision. */
 
 const round = (array) => (array instanceof Float32Array ? Math.fround : (x) => x);
@@ -87,4 +87,58 @@ export function roleOf(name) {
   return name.includes("embeddings") ? "embedding" : "matrix";
 }
 
-export const RULES = { lion, signum, tiger };
+/* a·b; a has k columns, b has m. */
+function product(a, b, k, m, r) {
+  const rows = a.length / k;
+  const out = new a.constructor(rows * m);
+  for (let i = 0; i < rows; ++i)
+    for (let l = 0; l < k; ++l)
+      for (let j = 0; j < m; ++j) out[i * m + j] = r(out[i * m + j] + r(a[i * k + l] * b[l * m + j]));
+  return out;
+}
+
+function transposed(x, columns) {
+  const rows = x.length / columns;
+  const out = new x.constructor(x.length);
+  for (let i = 0; i < rows; ++i) for (let j = 0; j < columns; ++j) out[j * rows + i] = x[i * columns + j];
+  return out;
+}
+
+/* a·x + (b·A + c·A²)·x with A = x·xᵀ. */
+function newtonSchulz(x, rows, columns, [a, b, c], r) {
+  const gram = product(x, transposed(x, columns), columns, rows, r);
+  const square = product(gram, gram, rows, rows, r);
+  const inner = gram.map((value, i) => r(r(b * value) + r(c * square[i])));
+  const moved = product(inner, x, rows, columns, r);
+  return x.map((value, i) => r(r(a * value) + moved[i]));
+}
+
+function muonScale(rows, columns, adjust) {
+  return adjust === "match_rms_adamw" ? 0.2 * Math.sqrt(Math.max(rows, columns)) : Math.sqrt(Math.max(1, rows / columns));
+}
+
+function orthogonalised(u, rows, columns, hyper, r) {
+  const norm = r(Math.sqrt(u.reduce((sum, value) => sum + value * value, 0)));
+  const divisor = r(norm + r(hyper.eps));
+  let x = divisor === 0 ? u : u.map((value) => r(value / divisor));
+  for (let i = 0; i < hyper.ns_steps; ++i) {
+    const triple = hyper.ns_coefficients[hyper.ns_coefficients.length === 1 ? 0 : i];
+    x = newtonSchulz(x, rows, columns, triple.map(r), r);
+  }
+  return x;
+}
+
+export function muon(tensor, grad, hyper) {
+  const { param: p, momentum: m, rows } = tensor;
+  if (p.length === 0) return;
+  const r = round(p);
+  const [B, A, lr, decay] = [hyper.beta, 1 - hyper.beta, hyper.lr, hyper.weight_decay].map(r);
+  const columns = p.length / rows;
+  for (let i = 0; i < p.length; ++i) m[i] = r(r(B * m[i]) + r(A * grad[i]));
+  const u = hyper.nesterov ? m.map((value, i) => r(r(B * value) + r(A * grad[i]))) : m.slice();
+  const x = orthogonalised(u, rows, columns, hyper, r);
+  const scale = r(muonScale(rows, columns, hyper.adjust_lr_fn));
+  for (let i = 0; i < p.length; ++i) p[i] = r(p[i] - r(lr * r(r(scale * x[i]) + r(decay * p[i]))));
+}
+
+export const RULES = { lion, signum, tiger, muon };

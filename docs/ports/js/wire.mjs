@@ -27,10 +27,19 @@ export function encodeArray(array, shape) {
 
 const decodeFloat = (digits) => Buffer.from(digits, "hex").readDoubleBE();
 
+/* A triple or a list of triples, as a list. */
+function decodeTriples(given, steps) {
+  if (given === undefined) return undefined;
+  const triples = (Array.isArray(given[0]) ? given : [given]).map((triple) => triple.map(decodeFloat));
+  if (triples.length > 1 && triples.length < steps) throw new Error("fewer triples than steps");
+  return triples;
+}
+
 export function decodeHyper(hyper) {
   const decoded = { accumulation_steps: 1, shrink: 0.99, schedule: null, roles: null, ...hyper };
-  for (const name of ["lr", "beta", "weight_decay", "shrink"])
+  for (const name of ["lr", "beta", "weight_decay", "shrink", "eps"])
     if (typeof decoded[name] === "string") decoded[name] = decodeFloat(decoded[name]);
+  decoded.ns_coefficients = decodeTriples(decoded.ns_coefficients, decoded.ns_steps);
   decoded.betas = decoded.betas?.map(decodeFloat);
   decoded.schedule = decoded.schedule?.map(([step, factor]) => [step, decodeFloat(factor)]) ?? null;
   return decoded;

@@ -36,8 +36,8 @@ __all__ = [
 ORDER = (
     "step", "zero", "betas", "momentum", "decay", "roles", "rms", "window", "nan", "shrink", "schedule", "magnitude",
     "subnormal", "nonfinite", "storage", "sizes", "tensors", "inputs", "state", "changes", "meta", "tiger", "identity",
-    "polynomial", "iteration", "trajectory", "orthogonalizer", "turning", "crossed", "matrices", "handed", "carried",
-    "changed", "spreading", "spectral", "defaults", "strict", "rounding",
+    "polynomial", "iteration", "decaying", "trajectory", "orthogonalizer", "turning", "crossed", "matrices", "handed",
+    "carried", "changed", "spreading", "spectral", "defaults", "strict", "rounding",
 )  # fmt: skip
 """The groups from simple to composed: within a profile, checks run and are reported in this order.
 

@@ -9,17 +9,15 @@ import numpy as np
 from signopt.conformance.checks._registry import check
 from signopt.conformance.errors import PortMisbehaved
 from signopt.conformance.oracle.muon.blocks import Block
-from signopt.conformance.oracle.muon.spectral import gradient_fault, power_decay
+from signopt.conformance.oracle.muon.spectral import SVD_UNITS, gradient_fault, power_decay
 from signopt.conformance.session import Session
 
 Array = np.ndarray[Any, Any]
 RULE = ("spectral-decay",)
 SHAPES = ((3, 3), (4, 2), (2, 5), (6, 4))
-UNITS = 256
-"""Units of rounding that a D made by SVD may be off by, in proportion to σ₁: measured, not proven."""
 
 
-def _matrix(s: Session, shape: tuple[int, int], values: tuple[float, ...]) -> Array:
+def matrix_of(s: Session, shape: tuple[int, int], values: tuple[float, ...]) -> Array:
     """Given singular values; the first right vector is well away from being orthogonal to the ones."""
     short = min(shape)
     left = np.linalg.qr(s.rng.standard_normal((shape[0], short)))[0]
@@ -39,7 +37,7 @@ def _judge(s: Session, matrix: Array) -> None:
     wide, shown = matrix.astype(np.float64), d.astype(np.float64)
     unit = float(s.storage.unit)
     if s.habits.method == "svd":
-        message = gradient_fault(shown, wide, UNITS * unit)
+        message = gradient_fault(shown, wide, SVD_UNITS * unit)
         if message:
             s.fail(message)
         return
@@ -54,7 +52,7 @@ def decay(s: Session) -> None:
     """D = W·x·xᵀ/(xᵀx) with x = (WᵀW)^k·1, or σ₁·u·vᵀ: singular values far apart, near each other, and equal."""
     for shape in SHAPES:
         for values in ((1.0, 0.5, 0.25), (1.0, 0.9, 0.5), (1.0,), (1.0, 0.0)):
-            _judge(s, _matrix(s, shape, values))
+            _judge(s, matrix_of(s, shape, values))
 
 
 @check("spectral/vectors", profile="core", rules=RULE)
@@ -75,6 +73,6 @@ def zero(s: Session) -> None:
 def sizes(s: Session) -> None:
     """D grows with the matrix: a quarter and four times as large, and more rows and columns."""
     for size in (0.25, 4.0):
-        _judge(s, s.array(size * _matrix(s, (3, 4), (1.0, 0.6, 0.3)).astype(np.float64)))
+        _judge(s, s.array(size * matrix_of(s, (3, 4), (1.0, 0.6, 0.3)).astype(np.float64)))
     for shape in ((17, 5), (9, 20)):
-        _judge(s, _matrix(s, shape, (1.0, 0.7, 0.5, 0.2)))
+        _judge(s, matrix_of(s, shape, (1.0, 0.7, 0.5, 0.2)))

@@ -8,6 +8,7 @@ from signopt.conformance.mutants.common import common
 from signopt.conformance.mutants.muon_direction import DIRECTION, NORM, NORM_DOUBLE
 from signopt.conformance.mutants.muon_iteration import ITERATION, ITERATION_DOUBLE
 from signopt.conformance.mutants.muon_shape import SHAPE
+from signopt.conformance.mutants.muon_spectral import SPECTRAL
 from signopt.conformance.numpy_ports.variant import Variant, variant
 
 __all__ = ["MUON"]
@@ -57,7 +58,7 @@ SOURCES: Mapping[str, str] = {
 _OWN = tuple(
     variant("muon", key, summary, SOURCES.get(key, ""), dtypes, **pieces)
     for rows, dtypes in (
-        ([*DIRECTION, *NORM, *ITERATION, *SHAPE], ("float32", "float64")),
+        ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL], ("float32", "float64")),
         ([*NORM_DOUBLE, *ITERATION_DOUBLE], ("float64",)),
     )
     for key, summary, pieces in rows

@@ -9,6 +9,7 @@ import numpy as np
 from signopt.conformance.numpy_ports.base import Array, NumpyPort
 from signopt.conformance.numpy_ports.muon import MuonPort
 from signopt.conformance.numpy_ports.muon_forms import stored, sum_form
+from signopt.conformance.numpy_ports.muon_spectral import RIGHT_SPECTRAL
 from signopt.conformance.numpy_ports.right_muon_reserved import RESERVED
 from signopt.conformance.numpy_ports.variant import Variant, variant
 from signopt.conformance.port import Arrays
@@ -206,7 +207,7 @@ _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 RIGHT_MUON: tuple[Variant, ...] = (
-    *(variant("muon", key, summary, **pieces) for key, summary, pieces in (*_ROWS, *RESERVED)),
+    *(variant("muon", key, summary, **pieces) for key, summary, pieces in (*_ROWS, *RESERVED, *RIGHT_SPECTRAL)),
     variant(
         "muon", "halves", "float16 and bfloat16 with float32 arithmetic",
         dtypes=("float32", "float64", *HALVES), declared={"dtypes": ["float32", "float64", *HALVES]},

@@ -13,7 +13,7 @@ from typing import Any, Self
 from signopt.conformance.oracle.arithmetic import COMPLEMENTS, DECAYS, FORMS, Order
 from signopt.conformance.oracle.formats import FORMATS, Format, compute_format
 
-__all__ = ["Habits", "OptimizerHabits", "SignHabits", "mapping", "names_of", "one_of", "some_of"]
+__all__ = ["Habits", "OptimizerHabits", "SignHabits", "mapping", "names_of", "one_of", "some_of", "whole"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ def mapping() -> Any:
         return value
 
     return field(default=None, metadata={"read": read})
+
+
+def whole(key: str, value: Any) -> int:
+    """A declared number of rounds: 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"describe()[{key!r}] must be a positive whole number, not {value!r}")
+    return value
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from signopt.conformance.checks.muon import (
     nonfinite,
     orthogonalizer,
     polynomial,
+    spectral,
     state,
     strict,
     tensors,
@@ -17,6 +18,6 @@ from signopt.conformance.checks.muon import (
 )
 
 __all__ = [
-    "crossed", "identity", "inputs", "iteration", "nonfinite", "orthogonalizer", "polynomial", "state", "strict",
-    "tensors", "trajectory", "turning", "values",
+    "crossed", "identity", "inputs", "iteration", "nonfinite", "orthogonalizer", "polynomial", "spectral", "state",
+    "strict", "tensors", "trajectory", "turning", "values",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 
 from signopt.conformance.oracle.arithmetic import COMPLEMENTS, DECAYS, FORMS, Order
 from signopt.conformance.oracle.formats import FORMATS, Format, format_of
-from signopt.conformance.oracle.habits import OptimizerHabits, names_of, one_of
+from signopt.conformance.oracle.habits import OptimizerHabits, names_of, one_of, whole
+from signopt.conformance.oracle.muon.decay import Decay
 from signopt.conformance.oracle.muon.law import Forms
 from signopt.conformance.oracle.muon.units import Precision
 
@@ -72,6 +73,9 @@ class MuonHabits(OptimizerHabits):
         Hyperparameters that cannot be set; they then have their defaults.
     other_rule : list of "vectors" and "axes"
         Tensors of fewer than two axes, or of more, are stepped by another rule, AdamW in most ports, and not judged.
+    decay_form : {"plain", "spectral", "spectral-svd"}
+        What λ multiplies: θ, or D = θ·x·xᵀ/(xᵀx) after ``rounds`` rounds of the power iteration, or σ₁·u·vᵀ.
+    rounds : int, default 10
     orthogonalizer : [lo, hi]
         X is made in another way than by the polynomial of ``ns_coefficients`` (SVD, another preset): its singular
         vectors are those of u, its singular values in this range.
@@ -88,6 +92,8 @@ class MuonHabits(OptimizerHabits):
     complement: str = one_of(*COMPLEMENTS)
     fixed: tuple[str, ...] = field(default=(), metadata={"read": _fixed})
     other_rule: tuple[str, ...] = field(default=(), metadata={"read": _others})
+    decay_form: str = one_of("plain", "spectral", "spectral-svd")
+    rounds: int = field(default=10, metadata={"read": whole})
     orthogonalizer: tuple[float, float] | None = field(default=None, metadata={"read": _range_of})
     learnt: Learnt = field(
         default_factory=lambda: Learnt(()), compare=False, metadata={"read": lambda key, value: Learnt(())}
@@ -96,7 +102,8 @@ class MuonHabits(OptimizerHabits):
     def __post_init__(self) -> None:
         momenta = (self.momentum_form,) if self.momentum_form else ("ema", "sum")
         epsilons = (self.eps_form,) if self.eps_form else ("add", "max")
-        self.learnt.forms = tuple(Forms(m, e, self.layout) for m in momenta for e in epsilons)
+        decay = Decay(self.decay_form, self.rounds)
+        self.learnt.forms = tuple(Forms(m, e, self.layout, decay) for m in momenta for e in epsilons)
 
     def precision(self, storage: Format, momentum: Format) -> Precision:
         """The formats of a tensor."""

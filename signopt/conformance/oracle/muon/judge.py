@@ -132,7 +132,8 @@ def _judged(
     expected = expect(np.where(finite, tensor.p, 0.0), tensor.g, known, hyper, forms, precision)
     faults = list(_momentum_faults(tensor, expected))
     if not finite.all() and habits.orthogonalizer is None:
-        faults += _spread_faults(tensor, finite, expected)
+        others = forms.decay.form == "plain" or not hyper["weight_decay"]
+        faults += _spread_faults(tensor, finite, expected, others)
     elif habits.orthogonalizer is not None and finite.all():
         faults += misaligned(
             tensor.name, tensor.p, tensor.new_p, expected, hyper, forms, habits.orthogonalizer, precision
@@ -180,12 +181,12 @@ def _param_faults(tensor: _Tensor, expected: Expected) -> Iterator[Fault]:
     yield from faults
 
 
-def _spread_faults(tensor: _Tensor, finite: Array, expected: Expected) -> Iterator[Fault]:
-    """A parameter that is not finite stays so, and the others of its tensor go their own way."""
+def _spread_faults(tensor: _Tensor, finite: Array, expected: Expected, others: bool) -> Iterator[Fault]:
+    """A parameter that is not finite stays so; with ``others``, those of its tensor go their own way."""
     exact = expected.param.floats()
     far = np.abs(tensor.new_p - exact)
     inside = far <= expected.param_slack + 4 * np.spacing(np.abs(exact))
-    if np.isfinite(expected.param_norm) and not inside[finite].all():
+    if others and np.isfinite(expected.param_norm) and not inside[finite].all():
         at = int(np.flatnonzero(finite.ravel() & ~inside.ravel())[0])
         message = "a parameter that is not finite changes others of its tensor"
         yield _fault(tensor, "param", at, tensor.new_p, exact, expected.param_slack, message)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.oracle.muon.blocks import Block, dyadic
+from signopt.conformance.oracle.muon.decay import PLAIN, Decay
 from signopt.conformance.oracle.muon.exact import Triple, look_ahead, remembered, scale, schedule
 from signopt.conformance.oracle.muon.radius import Enclosure, enclose
 from signopt.conformance.oracle.muon.spread import scattered
@@ -32,6 +33,7 @@ class Forms:
     momentum: str = "ema"
     eps: str = "add"
     layout: str = "out_in"
+    decay: Decay = PLAIN
 
 
 @dataclass(frozen=True)
@@ -152,16 +154,17 @@ def _moved(
     factor = scale_of(p.shape, hyper, forms)
     shown = Block.of(p)
     move = enclosure.x.reshaped(p.shape).times(factor)
-    exact = shown - (move + shown.times(decay)).times(lr)
+    pulled, uncertain = forms.decay.of(p.reshape(matrix_shape(p.shape)), precision) if decay else (shown, 0.0)
+    pulled = pulled.reshaped(p.shape)
+    exact = shown - (move + pulled.times(decay)).times(lr)
     if not lr or (not decay and not u.ints.any() and not enclosure.radius):
         return exact, np.zeros(p.shape), 0.0
     rate = float(lr * factor)
     size, moved = np.abs(np.asarray(p, np.float64)), np.abs(enclosure.x.floats().reshape(p.shape)) * rate
-    rounding = _bracket(size, moved, float(lr * decay), precision, float(lr))
-    reach = (
-        rate
-        * enclosure.radius
-        * (1 + 16 * precision.elementwise + 8 * (precision.unit if precision.accumulates_wider else 0))
+    decayed = float(lr * decay) * (size if pulled is shown else np.abs(pulled.floats()))
+    rounding = _bracket(size, moved, decayed, precision, float(lr))
+    reach = (rate * enclosure.radius + float(lr * decay) * uncertain) * (
+        1 + 16 * precision.elementwise + 8 * (precision.unit if precision.accumulates_wider else 0)
     )
     return exact, rounding + reach, float(np.linalg.norm(rounding)) + reach
 
@@ -173,12 +176,12 @@ def scale_of(shape: tuple[int, ...], hyper: Mapping[str, Any], forms: Forms) -> 
     return dyadic(scale(rows, columns, hyper["adjust_lr_fn"]))
 
 
-def _bracket(size: Array, moved: Array, decayed: float, precision: Precision, lr: float) -> Array:
-    """Roundings of the bracket, in any order: 3u|p| + 9u(ηλ|p| + ηs|X|), and of what is stored in 16 bits."""
+def _bracket(size: Array, moved: Array, decayed: Array, precision: Precision, lr: float) -> Array:
+    """Roundings of the bracket, in any order: 3u|p| + 9u(ηλ|D| + ηs|X|), and of what is stored in 16 bits."""
     unit = precision.elementwise
     of_x = 9 * unit + (4 * precision.unit if precision.unit > float(precision.compute.unit) else 0.0)
-    rounding = 3 * unit * size + 9 * unit * decayed * size + of_x * moved
-    stored = 2 * precision.storage_rounding * (size * (1 + decayed) + moved)
+    rounding = 3 * unit * size + 9 * unit * decayed + of_x * moved
+    stored = 2 * precision.storage_rounding * (size + decayed + moved)
     tiny = (
         8 * max(precision.tiny(precision.compute), precision.tiny(precision.storage)) * (1 + lr) * (1 + size + decayed)
     )

@@ -14,13 +14,20 @@ import numpy as np
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.units import gamma
 
-__all__ = ["gradient_fault", "power_decay"]
+__all__ = ["SVD_UNITS", "gradient_fault", "leading_decay", "power_decay"]
 
 Array = np.ndarray[Any, Any]
 
+SVD_UNITS = 256
+"""Units of rounding that a D made by SVD may be off by, in proportion to σ₁: measured, not proven."""
 
-def power_decay(matrix: Array, rounds: int, unit: float) -> tuple[Block, float]:
-    """The exact D of ``rounds`` rounds from a vector of ones, and the radius of legal ones in Frobenius norm."""
+
+def power_decay(matrix: Array, rounds: int, unit: float, room: int | None = None) -> tuple[Block, float]:
+    """The exact D of ``rounds`` rounds from a vector of ones, and the radius of legal ones in Frobenius norm.
+
+    The radius is infinite where a legal x may be anything: where rounding alone keeps it from zero, and, with ``room``,
+    where an x that nobody normalises leaves the range from 2^-room to 2^room.
+    """
     w = Block.of(matrix)
     x = Block.of(np.ones((matrix.shape[1], 1)))
     size = np.abs(np.asarray(matrix, np.float64))
@@ -30,13 +37,32 @@ def power_decay(matrix: Array, rounds: int, unit: float) -> tuple[Block, float]:
     for _ in range(rounds):
         after = (w.transposed @ (w @ x)).trimmed()
         if not after.ints.any():
-            return Block(w.ints * 0, 0), 0.0
+            return Block(w.ints * 0, 0), 0.0 if _sums_exactly(w, unit) else math.inf
+        if room is not None and not -room < after.bits + after.exponent < room:
+            relative = math.inf
         shown, new = _unit(x), _length(after) / _length(x)
         local = counted * (float(np.linalg.norm(size.T @ (size @ np.abs(shown)))) + reach**2 * relative)
         relative, x = (stretch**2 * relative + local) / new, after
     exact = ((w @ x).trimmed() @ x.transposed).over(x.square_sum())
     rounding = gamma(2 * sum(matrix.shape) + 8, unit) * (reach + float(np.linalg.norm(matrix)))
-    return exact, (math.sqrt(2) * stretch * relative + rounding) * (1 + 1e-9)
+    reach = (math.sqrt(2) * stretch * relative + rounding) * (1 + 1e-9)
+    return exact, reach if relative < 0.25 else math.inf
+
+
+def _sums_exactly(w: Block, unit: float) -> bool:
+    """Whether no order of adding up a row rounds, so that W·1 is what it is."""
+    return max((sum(map(abs, row)) for row in w.ints.tolist()), default=0) <= 1 / unit
+
+
+def leading_decay(matrix: Array, unit: float) -> tuple[Block, float]:
+    """σ₁·u·vᵀ and how far a legal one may be off: `SVD_UNITS` units of σ₁, times σ₁ over its distance from σ₂."""
+    left, values, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
+    largest, second = float(values[0]), float(values[1]) if values.size > 1 else 0.0
+    exact = Block.of(largest * np.outer(left[:, 0], right[0]))
+    apart = largest - second
+    if apart <= 1e-3 * largest:
+        return exact, math.inf if largest else 0.0
+    return exact, SVD_UNITS * max(unit, 2.0**-53) * largest * largest / apart
 
 
 def _unit(x: Block) -> Array:

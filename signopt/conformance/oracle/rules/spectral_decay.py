@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from signopt.conformance.oracle.habits import Habits, one_of
+from signopt.conformance.oracle.habits import Habits, one_of, whole
 from signopt.conformance.oracle.rules._rule import Rule
 
 __all__ = ["SPECTRAL_DECAY"]
-
-
-def _rounds(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"describe()[{key!r}] must be a positive whole number, not {value!r}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,7 @@ class SpectralHabits(Habits):
     """
 
     method: str = one_of("power", "svd")
-    rounds: int = field(default=10, metadata={"read": _rounds})
+    rounds: int = field(default=10, metadata={"read": whole})
 
 
 class SpectralDecay(Rule):
