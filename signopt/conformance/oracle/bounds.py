@@ -51,8 +51,8 @@ class Units:
 
     @property
     def second_order(self) -> Any:
-        """1 + 16·u, which covers every product of roundings."""
-        return 1 + 16 * self.u
+        """1 + 16·max(u, uc), which covers every product of roundings, those of coefficients too."""
+        return 1 + 16 * max(self.u, self.uc)
 
     def doubled(self, storage: Format) -> Any:
         """The further rounding of a result that is first rounded to a wider format, relative to it.
@@ -72,7 +72,7 @@ class Units:
 def average_slack(b: Any, a: Any, m: Any, g: Any, units: Units) -> Any:
     """The most by which any legal order can miss b·m + a·g before its last rounding; ``m`` and ``g`` ≥ 0.
 
-    (uc + 2·u·max(b, a))·(m + g)·(1 + 16·u) + 8·tiny
+    (uc + 2·u·max(b, a))·(m + g)·(1 + 16·max(u, uc)) + 8·tiny
     """
     return (units.uc + 2 * units.u * max(b, a)) * units.second_order * (m + g) + 8 * units.tiny
 
@@ -90,9 +90,9 @@ def average_is_exact(step: Any, m: Any, g: Any, quantum: Any, units: Units) -> A
 def move_slack(p: Any, s: Any, rate: Any, rho: Any, wd: Any, units: Units) -> Any:
     """The most by which any legal order can miss p − rate·(s + wd·p) before its last rounding; ``p`` and ``s`` ≥ 0.
 
-    With ρ the relative error of the rate as the port forms it,
-    (1 + 16·u)·((u + uc)·p·(1 + rate·wd) + (ρ + 3·u)·rate·s + (ρ + 2·uc + 3·u)·rate·wd·p) and underflow; without decay
-    only (1 + 16·u)·(ρ + u)·rate·s: where s = 0 too, p stays.
+    With ρ the relative error of the rate as the port forms it, and h = 1 + 16·max(u, uc),
+    h·((u + uc)·p·(1 + rate·wd) + (ρ + 3·u)·rate·s + (ρ + 2·uc + 3·u)·rate·wd·p) and underflow; without decay
+    only h·(ρ + u)·rate·s: where s = 0 too, p stays.
     """
     u, uc, grown = units.u, units.uc, units.second_order
     if wd:
