@@ -40,7 +40,7 @@ class Finding:
         The upstream thread, where there is one.
     case
         The page with the reproduction, relative to ``docs/field``.
-    mended
+    fixed
         The first version without it, for releases of the past.
     """
 
@@ -53,7 +53,7 @@ class Finding:
     source: str
     case: str
     link: str = ""
-    mended: str = ""
+    fixed: str = ""
 
 
 def load() -> tuple[Finding, ...]:

@@ -48,7 +48,7 @@ def compose(results: Sequence[Result], findings: Sequence[Finding]) -> str:
         "## Verdicts\n\n" + _verdicts(present, causes),
         "## Why a port fails\n\n" + _arguments(present, causes, "bug"),
         "## Another rule, by choice\n\n" + _arguments(present, causes, "choice"),
-        "## Mended\n\n" + _mended([each for each in ran if each["past"]], causes),
+        "## Fixed\n\n" + _fixed([each for each in ran if each["past"]], causes),
         "## Not run\n\n" + _stopped([each for each in ordered if "report" not in each]),
     ]
     return "\n".join(sections)
@@ -123,7 +123,7 @@ def _argument(finding: Finding, diagnosis: Sequence[str]) -> str:
 
 {ports}, version {", ".join(finding.versions)}. {finding.argument.strip()}
 
-Source: {finding.source}. [Reproduction and suggested mend]({finding.case}).{link} Checks that fail: {_checks(finding)}.
+Source: {finding.source}. [Reproduction and suggested fix]({finding.case}).{link} Checks that fail: {_checks(finding)}.
 {"".join(_said(line) for line in diagnosis)}"""
 
 
@@ -137,13 +137,13 @@ def _checks(finding: Finding) -> str:
     return "all that failed" if finding.checks == ("*",) else ", ".join(f"`{check}`" for check in finding.checks)
 
 
-def _mended(past: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:
+def _fixed(past: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:
     lines = []
     for each in past:
         for cause in causes[id(each)]:
             version = f"{each['distribution']} {each['version']}"
-            lines.append([each["rule"], each["name"], version, cause.title, cause.mended, cause.link])
-    return table(["rule", "port", "release", "what it computed", "mended in", "upstream"], lines)
+            lines.append([each["rule"], each["name"], version, cause.title, cause.fixed, cause.link])
+    return table(["rule", "port", "release", "what it computed", "fixed in", "upstream"], lines)
 
 
 def _stopped(stopped: Iterable[Result]) -> str:

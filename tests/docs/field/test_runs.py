@@ -70,7 +70,7 @@ def test_another_version_or_rule_needs_an_argument_of_its_own() -> None:
 
 def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
     choice = replace(FINDING, ports=("lion/choice",), kind="choice", title="Masked by design")
-    mended = replace(FINDING, versions=("0.9",), title="Moved nothing", mended="1.0", case="")
+    fixed = replace(FINDING, versions=("0.9",), title="Moved nothing", fixed="1.0", case="")
     stopped = {"name": "absent", "rule": "lion", "distribution": "absent", "variant": "", "past": False}
     page = compose(
         [
@@ -80,7 +80,7 @@ def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
             result("fine"),
             {**stopped, "stopped": "not installed: absent", "seconds": 0.0},
         ],
-        [FINDING, choice, mended],
+        [FINDING, choice, fixed],
     )
     parts = dict(zip(*[iter(re.split(r"^## (.*)$", page, flags=re.MULTILINE)[1:])] * 2, strict=True))
     assert "| lion | fine | fine 1.0 | **passes** |" in parts["Verdicts"]
@@ -89,7 +89,7 @@ def test_the_page_tells_bugs_choices_mended_and_not_run_apart() -> None:
     assert "Zero moves" in parts["Why a port fails"]
     assert "looks like a bug (<https://example.org/a>), mutant `lion/zero`." in parts["Why a port fails"]
     assert "Masked by design" in parts["Another rule, by choice"]
-    assert "| one 0.9 | Moved nothing | 1.0 |" in parts["Mended"]
+    assert "| one 0.9 | Moved nothing | 1.0 |" in parts["Fixed"]
     assert "| lion | absent | not installed: absent |" in parts["Not run"]
 
 
@@ -146,7 +146,7 @@ def test_a_port_that_cannot_be_built_or_never_ends_costs_its_own_row_only(tmp_pa
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_the_bug_is_still_there(case: Path) -> None:
-    """Red here is good news: the port was mended, so the finding goes to the mended ones."""
+    """Red here is good news: the port was fixed, so the finding goes to the fixed ones."""
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code_of(case)], capture_output=True, text=True)
     absent = re.search(r"ModuleNotFoundError: .*|'NoneType' object has no attribute 'origin'", run.stderr)
     if absent:
@@ -165,7 +165,7 @@ def test_a_case_is_short_stands_alone_and_asserts(case: Path) -> None:
 
 
 def test_every_finding_has_its_case_and_every_case_its_finding() -> None:
-    named = {each.case for each in load() if not each.mended}
+    named = {each.case for each in load() if not each.fixed}
     assert named == {f"cases/{path.name}" for path in CASES}
     for each in load():
         assert each.kind in ("bug", "choice")
