@@ -47,13 +47,13 @@ def check_alike(param: Array, grad: Array, momentum: Array, name: str = "param")
 
 
 def check_gradient_dtype(param_dtype: str, grad_dtype: str, name: str) -> None:
-    """Raise TypeError where the gradient has another dtype than its parameter."""
+    """Raise TypeError if the gradient has another dtype than its parameter."""
     if grad_dtype != param_dtype:
         raise TypeError(f"the gradient of {name} has dtype {grad_dtype}, but {name} has {param_dtype}; cast it first")
 
 
 def check_momentum_dtype(param_dtype: str, momentum_dtype: str, name: str) -> None:
-    """Raise TypeError where the momentum would be wider than the dtype in which the update is computed."""
+    """Raise TypeError if the momentum would be wider than the dtype in which the update is computed."""
     if momentum_dtype == "float64" != param_dtype:
         raise TypeError(
             f"the momentum of {name} has dtype float64, but an update of a {param_dtype} parameter is computed in "
@@ -179,7 +179,7 @@ class _Addresses:
 
 
 def _footprint(array: Array) -> Footprint | None:
-    """Where the elements of ``array`` lie, as a NumPy array whose values are not to be read; None where unknown."""
+    """Where the elements of ``array`` lie, as a NumPy array whose values are not to be read; None if unknown."""
     if isinstance(array, np.ndarray):
         return array
     if is_torch_array(array):

@@ -12,7 +12,7 @@ _PI = 0x3243F6A8885A308D313198A2E03707344A4093822299F31D
 
 
 def cos_pi(x: Fraction) -> Fraction:
-    """cos(πx) for 0 ≤ x ≤ 1, within 2⁻¹⁷⁰, and exact where it is rational: there alone a rounding could be a tie.
+    """cos(πx) for 0 ≤ x ≤ 1, within 2⁻¹⁷⁰, and exact if it is rational: only then could a rounding be a tie.
 
     By Niven's theorem it is rational for no x but 0, 1/3, 1/2, 2/3 and 1.
     """

@@ -63,7 +63,7 @@ def compute_dtype_name(name: str) -> str:
 
 
 def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
-    """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself where it already has that dtype."""
+    """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself if it already has that dtype."""
     if array.dtype == dtype:
         return array
     return xp.astype(ready_to_round(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
@@ -72,7 +72,7 @@ def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
 def ready_to_round(values: Any, dtype: Any) -> Any:
     """What NumPy's conversion to ``dtype`` rounds once: float64 on its way to bfloat16 as float32, all else as it is.
 
-    That conversion goes through float32 and so rounds twice, which is wrong where the first rounding lands in the
+    That conversion goes through float32 and so rounds twice, which is wrong if the first rounding lands in the
     middle between two bfloat16 numbers. A float32 that had to be rounded is therefore taken to be, of the two around
     the number, the one whose last bit is set: it is on the right side of every middle.
     """
@@ -86,13 +86,13 @@ def ready_to_round(values: Any, dtype: Any) -> Any:
 
 
 def float64_or_widest(xp: Namespace) -> Any:
-    """float64, or float32 where the namespace offers no wider type (JAX without ``jax_enable_x64``, MLX)."""
+    """float64, or float32 if the namespace offers no wider type (JAX without ``jax_enable_x64``, MLX)."""
     dtypes = xp.__array_namespace_info__().dtypes(kind="real floating")
     return dtypes.get("float64", xp.float32)
 
 
 def device_of(array: Array) -> Any:
-    """The device of ``array``, or None where the library places arrays itself (JAX, dask, MLX)."""
+    """The device of ``array``, or None if the library places arrays itself (JAX, dask, MLX)."""
     if array_api_compat.is_jax_array(array) or array_api_compat.is_dask_array(array):
         return None
     return array_api_compat.device(array) if hasattr(array, "device") else None
@@ -130,7 +130,7 @@ def fence(product: Array) -> Array:
 
 
 def divide(dividend: Array, divisor: Any) -> Array:
-    """``dividend / divisor`` rounded once, also where XLA would multiply by the reciprocal of a constant divisor."""
+    """``dividend / divisor`` rounded once, even if XLA would multiply by the reciprocal of a constant divisor."""
     if is_traced(dividend):
         divisor = namespace_of(dividend).where(dividend == dividend, divisor, float("nan"))
     return dividend / divisor

@@ -74,7 +74,7 @@ def _plain_schedule(schedule: Schedule) -> Any:
 def _revived_schedule(value: Any, current: Schedule) -> Any:
     """What :func:`_plain_schedule` returned, perhaps through JSON, as a schedule, of which points are not yet checked.
 
-    ``current`` is the schedule of the optimizer that loads: it serves where the saved one was a function.
+    ``current`` is the schedule of the optimizer that loads: it serves if the saved one was a function.
 
     Raises
     ------

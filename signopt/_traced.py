@@ -24,7 +24,7 @@ def binary64(array: Array) -> AbstractContextManager[Any]:
 
 
 def scalar(value: Any, name: str) -> Any:
-    """A 0-d array as the number that it holds: a Python number, or a :class:`Traced` where it is not known yet.
+    """A 0-d array as the number that it holds: a Python number, or a :class:`Traced` if it is not known yet.
 
     Raises
     ------

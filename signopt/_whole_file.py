@@ -23,7 +23,7 @@ def replace_file(path: str, data: bytes) -> None:
     """Make ``data`` the content of the file ``path``, durably, or raise and leave what was there.
 
     The data go to a draft in the same folder, which then takes the place of the file in one move. A symbolic link is
-    followed, the file it leads to keeps its permissions, and both the file and its folder are synced. Where the system
+    followed, the file it leads to keeps its permissions, and both the file and its folder are synced. If the system
     has files without a name (Linux), the draft gets one only when it is complete. A draft that a killed process left
     behind is removed by the next call in that folder.
 
@@ -128,7 +128,7 @@ def _resolved(path: str) -> tuple[str, int | None]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file until it is closed. False if another holds it; True also where there are no locks."""
+    """Lock a file until it is closed. False if another holds it; True also if there are no locks."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,7 +157,7 @@ def _remove(name: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the move itself durable. Where a folder cannot be opened or synced, the system sees to that itself."""
+    """Make the move itself durable. If a folder cannot be opened or synced, the system sees to that itself."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except PermissionError:

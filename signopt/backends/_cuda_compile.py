@@ -96,7 +96,7 @@ def _load_module(rule: str, param_dtype: str, momentum_dtype: str, device: int) 
 def architecture_of(device: int) -> str:
     """What to compile for: the device's own machine code, or PTX as CuPy does.
 
-    PTX is chosen where ``CUPY_COMPILE_WITH_PTX=1`` asks for it and for devices newer than NVRTC.
+    PTX is chosen if ``CUPY_COMPILE_WITH_PTX=1`` asks for it and for devices newer than NVRTC.
     """
     import cupy
 

@@ -107,7 +107,7 @@ def _iterated(u: Array, k: MuonCoefficients, compute: str) -> Array:
 
 
 def _decaying(p: Array, k: MuonCoefficients, compute: str) -> Array | None:
-    """The spectral part of the parameter; None where the parameter itself decays."""
+    """The spectral part of the parameter; None if the parameter itself decays."""
     import cupy
 
     if k.decay == "plain":

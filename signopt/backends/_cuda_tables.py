@@ -214,7 +214,7 @@ def _chunk(slot: Slot) -> int:
 
 
 def _layouts(slots: Sequence[Slot]) -> tuple[list[int], Any]:
-    """Where each tensor's axes begin, and the axes of all of them: nothing where all are contiguous."""
+    """Where each tensor's axes begin, and the axes of all of them: nothing if all are contiguous."""
     if not slots[0].strided:
         return [0] * len(slots), None
     firsts: list[int] = []

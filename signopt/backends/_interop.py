@@ -34,7 +34,7 @@ CUDA_DEVICES = (2, 13)
 
 
 def adopt(array: Any, label: str, *, written: bool = False) -> Any:
-    """``array`` itself where its library is known, else a CuPy or NumPy array over its memory.
+    """``array`` itself if its library is known, else a CuPy or NumPy array over its memory.
 
     Parameters
     ----------

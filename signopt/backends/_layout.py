@@ -63,5 +63,5 @@ def row_boxes(shape: tuple[int, ...], bounds: np.ndarray[Any, Any]) -> Iterator[
 
 
 def _rows_at_once(shape: tuple[int, ...], limit: int) -> int:
-    """How many indices of the first axis one box takes, or 0 where a single one is too many."""
+    """How many indices of the first axis one box takes, or 0 if a single one is too many."""
     return limit // math.prod(shape[1:])

@@ -1,6 +1,6 @@
 """Products of matrices whose result is symmetric, at the price of about half of it.
 
-scipy brings the BLAS routine for X·Xᵀ that leaves one triangle; NumPy uses the same routine where it sees that both
+scipy brings the BLAS routine for X·Xᵀ that leaves one triangle; NumPy uses the same routine if it sees that both
 factors are one array, and fills the other triangle itself, more slowly.
 """
 

@@ -73,9 +73,9 @@ class Looked(NamedTuple):
 
 
 class TigerTensors(NamedTuple):
-    """For each tensor: r, λ, the centre c, the length of its rows (0 where they have no meaning), and NaN seen in g.
+    """For each tensor: r, λ, the centre c, the length of its rows (0 if they have no meaning), and NaN seen in g.
 
-    Rows get their r on the way. Where ``whole`` is set ``has_nan`` is found on the way too, and r where ``scaled`` is.
+    Rows get their r on the way. If ``whole`` is set ``has_nan`` is found on the way too, and r if ``scaled`` is.
     """
 
     rates: Any

@@ -39,7 +39,7 @@ WORTH_A_THREAD = 1 << 17
 class Matrix:
     """One matrix: a parameter, or one of the stack that a parameter is.
 
-    ``shape`` is that of the matrix in the workspace, which is the transpose where the parameter lies in memory so.
+    ``shape`` is that of the matrix in the workspace, which is the transpose if the parameter lies in memory so.
     """
 
     index: int
@@ -61,7 +61,7 @@ class Matrices:
     batch_axis : int, optional
         As for :func:`signopt.muon`.
     library : {"scipy", "numpy"}, optional
-        Whose BLAS makes symmetric products; scipy's where it is installed.
+        Whose BLAS makes symmetric products; scipy's if it is installed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Blocks of NumPy arrays as 1-D arrays of the compute dtype: in place where they are that already, else by copy."""
+"""Blocks of NumPy arrays as 1-D arrays of the compute dtype: in place if they are that already, else by copy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Tensor:
         self._flat_shape = (-1, param.shape[-1]) if self.by_row else (-1,)
 
     def cut(self, grad: Floats) -> Cut:
-        """The tensor with its gradient: in 1-D (by rows, where they matter, in 2-D) if all three are dense alike."""
+        """The tensor with its gradient: in 1-D (by rows, if they matter, in 2-D) if all three are dense alike."""
         p, g, m = (self.turned(array) for array in (self.param, grad, self.momentum))
         rest = self.turned_rest
         if self._dense and g.flags.c_contiguous:

@@ -17,7 +17,7 @@ Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def leaves(size: int, limit: int) -> Numbers:
-    """The bounds of the leaves of a tree over ``size`` elements, cut at the first depth where none exceeds ``limit``.
+    """The bounds of the leaves of a tree over ``size`` elements, cut at the first depth with none above ``limit``.
 
     >>> leaves(1000, 512)
     array([   0,  496, 1000])

@@ -191,7 +191,7 @@ class _Crew:
             workspace.make_room_for_rows(count)
 
     def limit(self, slots: int, compute: str) -> int:
-        """Elements per block where one needs ``slots`` blocks of scratch."""
+        """Elements per block if one needs ``slots`` blocks of scratch."""
         return self.bytes_each // (slots * np.dtype(compute).itemsize)
 
     def blocks(self, cut: Cut) -> Iterator[Block]:

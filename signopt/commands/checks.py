@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """List the checks that the options leave; of a single one tell everything."""
+    """List the checks that the options leave; of a single one print everything."""
     chosen = _chosen(options)
     width = max(make_console().width, 40)
     if not chosen:

@@ -17,7 +17,7 @@ __all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the suite against its own mutants and right ports; print the kill matrix, and write it where asked to."""
+    """Run the suite against its own mutants and right ports; print the kill matrix, and write it if asked to."""
     matrix = kill_matrix(
         [options.rule] if options.rule else MUTANTS,
         profile=options.profile,

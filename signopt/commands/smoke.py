@@ -19,7 +19,7 @@ _MARKS = {**SIGNS, "note": "–"}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each thing that was tried as it is found; FAILED where something is wrong."""
+    """Print each thing that was tried as it is found; FAILED if something is wrong."""
     if not options.port_command:
         raise ValueError("give the command of the port after --")
     console, statuses = make_console(), set()

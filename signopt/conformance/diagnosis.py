@@ -56,7 +56,7 @@ def explain(report: Report) -> list[str]:
 def explanations(report: Report) -> list[Explanation]:
     """The mutants that explain the report, best first; those tied with the best when it explains it all, else the best.
 
-    Bits are compared first; only where no mutant has the same bits are a few roundings forgiven.
+    Bits are compared first; only if no mutant has the same bits are a few roundings forgiven.
     """
     traces = _chosen(report)
     if not traces or report.rule not in MUTANTS:
@@ -98,7 +98,7 @@ def _habits(report: Report) -> list[Variant]:
 
 @dataclass(frozen=True)
 class _Replays:
-    """What a variant shows on every trace; None where it raises."""
+    """What a variant shows on every trace; None if it raises."""
 
     variant: Variant
     shown: list[Array | None]

@@ -85,7 +85,7 @@ class Driver:
         return self.call("describe")
 
     def init(self, params: Tensors, hyper: Mapping[str, Any], momentum: Tensors | None = None) -> None:
-        """Start afresh on these arrays. NotImplementedError passes as itself where a momentum is given."""
+        """Start afresh on these arrays. NotImplementedError passes as itself if a momentum is given."""
         if momentum is None:
             self.call("init", params, dict(hyper))
             return
@@ -118,7 +118,7 @@ class Driver:
         return _checked("params", self.call("params"), like, same_dtype=True)
 
     def momentum(self, like: Tensors) -> Tensors | None:
-        """The momentum, or None where it is hidden; its dtype may be another floating one."""
+        """The momentum, or None if it is hidden; its dtype may be another floating one."""
         returned = self.call("momentum")
         return None if returned is None else _checked("momentum", returned, like, same_dtype=False)
 

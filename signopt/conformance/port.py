@@ -25,7 +25,7 @@ class Port(Protocol):
         ...
 
     def init(self, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
-        """Start afresh from ``params``, and from ``momentum`` where it is given (else zeros).
+        """Start afresh from ``params``, and from ``momentum`` if it is given (else zeros).
 
         Raises
         ------
@@ -43,5 +43,5 @@ class Port(Protocol):
         ...
 
     def momentum(self) -> Arrays | None:
-        """The momentum as it is now, or None where the port does not expose it."""
+        """The momentum as it is now, or None if the port does not expose it."""
         ...

@@ -19,7 +19,7 @@ __all__ = ["CheckCall", "parametrize"]
 
 @dataclass(frozen=True)
 class CheckCall:
-    """One check of one port in one dtype, to be called in a test: AssertionError where it fails."""
+    """One check of one port in one dtype, to be called in a test: AssertionError if it fails."""
 
     check: Check
     port: Any

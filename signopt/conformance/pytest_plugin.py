@@ -52,7 +52,7 @@ class PortCheck(pytest.Item):
         self._call = call
 
     def runtest(self) -> None:
-        """Run the check: AssertionError where it fails, skipped where it does not apply."""
+        """Run the check: AssertionError if it fails, skipped if it does not apply."""
         self._call()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

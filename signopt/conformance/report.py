@@ -41,7 +41,7 @@ class Trace:
 class Failure:
     """One element, or one call, that is wrong: what went in, what was legal, what came.
 
-    Numbers are hexadecimal floats of the value as binary64. ``inputs`` has p, g, m (two ends where the momentum is
+    Numbers are hexadecimal floats of the value as binary64. ``inputs`` has p, g, m (two ends if the momentum is
     hidden) and the hyperparameters; ``direction`` is the exact c; ``looks_like`` the known bug that explains it.
     """
 
@@ -155,7 +155,7 @@ class Report:
     def verdict(self) -> str:
         """ "pass", "fail" or "undecided".
 
-        "fail" where a check failed, or there is an error. "pass" only where every check ran, or does not apply for a
+        "fail" if a check failed, or there is an error. "pass" only if every check ran, or does not apply for a
         stated reason. Else "undecided": something did not run.
         """
         counts = self.counts

@@ -1,7 +1,7 @@
 """What a check works with: a `Session` for one port, dtype and check, and a `Run`, one life of the port within it.
 
 A run reads the port after every step and judges that step from what the port itself had before it, so that a legal
-difference never adds up to an accusation. Where the momentum is hidden the run carries two ends that enclose every
+difference never adds up to an accusation. If the momentum is hidden the run carries two ends that enclose every
 legal momentum, and later signs are judged against both.
 """
 
@@ -250,7 +250,7 @@ class Run:
         return {name: np.asarray(grads).astype(self.session.dtype) for name in self.param}
 
     def everything(self) -> Tensors:
-        """The parameters, and the momenta where shown, under "momentum of …"."""
+        """The parameters, and the momenta if they are shown, under "momentum of …"."""
         return self.param | {f"momentum of {name}": array for name, array in (self.shown or {}).items()}
 
     def read(self) -> tuple[Tensors, Tensors | None]:

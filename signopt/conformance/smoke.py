@@ -26,7 +26,7 @@ _NAME = "w/kernel"
 
 
 class Finding(NamedTuple):
-    """One thing that was tried: ``status`` is "passed", "failed", "not_run", or "note" where it is only to be known."""
+    """One thing that was tried: ``status`` is "passed", "failed", "not_run", or "note" if it is only to be known."""
 
     status: str
     text: str

@@ -106,7 +106,7 @@ def _plan(declared: Declaration, report: Report) -> list[tuple[Check, str]]:
 
 
 def describe_port(port: Any, report: Report) -> tuple[Driver, Declaration] | None:
-    """The port behind guards and what it says of itself; None, with the reason in the report, where that fails."""
+    """The port behind guards and what it says of itself; None, with the reason in the report, if that fails."""
     try:
         driver = Driver(make_port(port))
         described = driver.describe()
@@ -170,7 +170,7 @@ def _record_quietly(session: Session, message: str) -> None:
 
 
 def _conclude(each: Check, result: CheckResult) -> None:
-    """The status from what was recorded; traces are kept only where something failed."""
+    """The status from what was recorded; traces are kept only if something failed."""
     if result.failures:
         result.status = "failed"
         return

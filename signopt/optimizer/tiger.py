@@ -43,7 +43,7 @@ class Tiger(Optimizer):
     Warns
     -----
     UserWarning
-        Once, at construction, where a matrix or a row of an embedding is all zero: its RMS is 0, so it never moves.
+        Once, at construction, if a matrix or a row of an embedding is all zero: its RMS is 0, so it never moves.
 
     Examples
     --------

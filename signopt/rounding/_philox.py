@@ -25,7 +25,7 @@ def philox4x32(
     """Four random words below 2³² for a counter of four and a key of two: a bijection of the counter for every key.
 
     Products of 32 bits are made from halves of 16, so that no intermediate result reaches 2³² and the same lines run
-    where there are no 64-bit integers (JAX) and where there is no unsigned arithmetic (torch).
+    without 64-bit integers (JAX) and without unsigned arithmetic (torch).
 
     Parameters
     ----------

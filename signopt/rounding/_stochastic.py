@@ -76,7 +76,7 @@ def round_bfloat16(x: Array, words: Array) -> Array:
 
 
 def round_float16(x: Array, words: Array) -> Array:
-    """Round float32 to float16 with words u below 2³²: away from zero where f·2³² + u ≥ 2³².
+    """Round float32 to float16 with words u below 2³²: away from zero if f·2³² + u ≥ 2³².
 
     f is the place of ``x`` between its two neighbours, as a multiple of 2⁻³² rounded down, which is exact down to
     magnitude 2⁻³²; any NaN becomes 0x7e00, and from 65 536 on all is Inf.

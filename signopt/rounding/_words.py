@@ -91,7 +91,7 @@ def words_of(array: Array, label: str) -> Words:
 
 
 def _dtype(xp: Any, name: str) -> Any:
-    """The dtype of that name; where the library has none of its own its arrays are NumPy's."""
+    """The dtype of that name; if the library has none of its own its arrays are NumPy's."""
     if hasattr(xp, name):
         return getattr(xp, name)
     if name != "bfloat16":

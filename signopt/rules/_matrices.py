@@ -92,12 +92,12 @@ def power_of_two(xp: Namespace, matrices: Array, compute: str, least: float = 0.
 
 
 def sum_of_squares(xp: Namespace, matrices: Array) -> Array:
-    """Of each matrix, in float64 where the namespace has it."""
+    """Of each matrix, in float64 if the namespace has it."""
     wide = cast(xp, matrices, float64_or_widest(xp))
     return xp.sum(wide * wide, axis=BOTH, keepdims=True)
 
 
 def nan_unless_finite(xp: Namespace, matrices: Array, culprits: Array) -> Array:
-    """``matrices``, but NaN throughout where a matrix of ``culprits`` has an element that is not finite."""
+    """``matrices``, but NaN throughout if a matrix of ``culprits`` has an element that is not finite."""
     finite = xp.all(xp.isfinite(culprits), axis=BOTH, keepdims=True)
     return xp.where(finite, matrices, xp.full_like(matrices, math.nan))

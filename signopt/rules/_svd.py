@@ -14,7 +14,7 @@ __all__ = ["svd"]
 def svd(xp: Namespace, matrices: Array) -> tuple[Array, Array, Array]:
     """U, Σ and Vᵀ of each matrix, without what belongs to singular values that are zero but for rounding.
 
-    Their columns of U are zero. Where an element is not finite, zeros are decomposed in the matrix' place: LAPACK's
+    Their columns of U are zero. If an element is not finite, zeros are decomposed in the matrix' place: LAPACK's
     routines may raise otherwise, or not return.
     """
     finite = xp.all(xp.isfinite(matrices), axis=(-2, -1), keepdims=True)

@@ -159,7 +159,7 @@ def msign(
 
     Notes
     -----
-    Computed in float64 for float64 and in float32 for all else. Where squares would overflow or underflow, the matrix
+    Computed in float64 for float64 and in float32 for all else. If squares would overflow or underflow, the matrix
     is first scaled by a power of two, which rounds nothing. A zero matrix gives zeros, also with ε = 0; one NaN or Inf
     makes all of the matrix NaN. The order of the sums in a matrix product belongs to the library.
 
@@ -205,7 +205,7 @@ def _has_elements(array: Array) -> bool:
 
 
 def direction(xp: Namespace, matrices: Array, eps: float, compute: str) -> Array:
-    """M/(‖M‖_F + ε) of each matrix; zero for a zero matrix, and NaN throughout where an element is not finite."""
+    """M/(‖M‖_F + ε) of each matrix; zero for a zero matrix, and NaN throughout if an element is not finite."""
     scale = power_of_two(xp, matrices, compute, least=eps)
     scaled = matrices * scale
     norm = cast(xp, xp.sqrt(sum_of_squares(xp, scaled)), matrices.dtype) + eps * scale

@@ -49,9 +49,9 @@ def spectral_decay(
     Notes
     -----
     Computed in float64 for float64 and in float32 for all else; x is normalised every round, and the matrix scaled by a
-    power of two where squares would overflow or underflow. A zero matrix gives zeros, and so does one of which the
+    power of two if squares would overflow or underflow. A zero matrix gives zeros, and so does one of which the
     vector of ones is in the null space. A single row or column gives itself, which is plain decay. One NaN or Inf makes
-    all of D NaN. Where σ1 is tied, ``"power"`` takes the projection of the vector of ones, and ``"svd"`` any vector.
+    all of D NaN. If σ1 is tied, ``"power"`` takes the projection of the vector of ones, and ``"svd"`` any vector.
 
     References
     ----------

@@ -192,7 +192,7 @@ def apply_tiger(
 
 
 def _where_it_moves(xp: Namespace, moves: Any, p: Array, moved: Callable[[], Array]) -> Array:
-    """``moved()`` where this micro-step moves parameters, which may be known only when a compiled program runs."""
+    """``moved()`` if this micro-step moves parameters, which may be known only when a compiled program runs."""
     if isinstance(moves, bool):
         return moved() if moves else p
     return xp.where(moves, moved(), p)

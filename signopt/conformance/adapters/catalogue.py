@@ -1,6 +1,6 @@
 """The published implementations that the suite knows how to drive, one table row each.
 
-A row says which class it is, where its momentum lies, and what its author chose where the rule leaves a
+A row says which class it is, where its momentum lies, and what its author chose if the rule leaves a
 choice: whether the decay comes first, what the sign of NaN is, whether subnormals survive. All of it was read
 from the source of the version that the lock file of the field pins.
 """

@@ -21,7 +21,7 @@ Path = Literal["simd", "scalar"]
 def deepspeed_cpu_lion(path: Path) -> Candidate:
     """Return the candidate for one path; its first ``build`` compiles it: minutes, and needs g++ and ninja.
 
-    Which path a user gets is decided by the CPU at build time: the vector path where there is AVX2 or AVX-512,
+    Which path a user gets is decided by the CPU at build time: the vector path if there is AVX2 or AVX-512,
     the scalar path elsewhere. The scalar path is built here as DeepSpeed builds it on a CPU without either.
     """
 

@@ -81,7 +81,7 @@ def _imported(target: str) -> Any:
     module_name, _, path = target.partition(":")
     try:
         value: Any = importlib.import_module(module_name)
-    # Importing runs the module: whatever it raises is the target's, and is told with its type.
+    # Importing runs the module: whatever it raises is the target's, and is reported with its type.
     except (Exception, SystemExit) as error:
         raise TargetError(f"cannot import {module_name!r}: {type(error).__name__}: {error}") from error
     for name in path.split("."):

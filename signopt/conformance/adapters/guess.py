@@ -1,7 +1,8 @@
 """A port from the name of an optimizer alone: how it is called, and what its state shows after one step.
 
-What is guessed is what an adapter has to be told otherwise: which argument is which hyperparameter, where the momentum
-lies, whether the hyperparameters can be changed between steps, what sign(NaN) is. Nothing that a rule demands is.
+What is guessed is what must otherwise be written into an adapter: which argument is which hyperparameter, where the
+momentum lies, whether the hyperparameters can be changed between steps, what sign(NaN) is. Nothing that a rule demands
+is guessed.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class KerasPort:
         Maps the hyperparameters to the attributes of the optimizer that hold them; used to change them between steps.
         None if the optimizer cannot be changed once it is built.
     momentum
-        The attribute that holds the list of momenta, in the order of the variables; None where there is none.
+        The attribute that holds the list of momenta, in the order of the variables; None if there is none.
     library
         ``"keras"``, or ``"tf_keras"`` for Keras 2 on TensorFlow.
     declarations
@@ -135,7 +135,7 @@ class KerasPort:
         return {name: np.asarray(param.numpy()) for name, param in self._params.items()}
 
     def momentum(self) -> Arrays | None:
-        """Return the momentum of every parameter, or None where the optimizer keeps none under that name."""
+        """Return the momentum of every parameter, or None if the optimizer keeps none under that name."""
         if self._key is None or not getattr(self._optimizer, self._key, None):
             return None
         return {name: np.asarray(self._slot(name).numpy()) for name in self._params}

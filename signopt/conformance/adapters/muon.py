@@ -2,7 +2,7 @@
 
 What a row declares was read from the source of the version that the requirements of the field pin: which
 hyperparameters have no argument, in which dtype the iteration is computed, whether ε is added, which axis is that of
-the outputs. An argument that a class does not have is refused where it is asked for.
+the outputs. An argument that a class does not have is refused if it is asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLAIN = ("original", None)
 
 
 def _triple(hyper: Keywords) -> tuple[float, ...]:
-    """The coefficients where only one triple can be given."""
+    """The coefficients if only one triple can be given."""
     given = hyper["ns_coefficients"]
     if np.ndim(given) != 1:
         raise ValueError("one triple of coefficients for all applications")

@@ -23,7 +23,7 @@ class OptaxPort:
     transform
         ``transform(hyper)`` returns the ``optax.GradientTransformation``.
     momentum
-        The field of the optimizer state that holds the momentum, ``"mu"`` in ``ScaleByLionState``; None where there is
+        The field of the optimizer state that holds the momentum, ``"mu"`` in ``ScaleByLionState``; None if there is
         none. It may lie below other transformations (``inject_hyperparams``, ``MultiSteps``, ``masked``), or in several
         places that share the parameters (``multi_transform``).
     jit
@@ -66,7 +66,7 @@ class OptaxPort:
         Raises
         ------
         NotImplementedError
-            For a momentum where the state has no such field, or not for every parameter.
+            For a momentum if the state has no such field, or not for every parameter.
         """
         import jax.numpy as jnp
 
@@ -142,7 +142,7 @@ class OptaxPort:
         return {name: np.asarray(param) for name, param in self._params.items()}
 
     def momentum(self) -> Arrays | None:
-        """Return the momentum found in the state, or None where the transformation keeps none for some parameter."""
+        """Return the momentum found in the state, or None if the transformation keeps none for some parameter."""
         import jax
 
         leaves = jax.tree_util.tree_leaves_with_path(self._state)

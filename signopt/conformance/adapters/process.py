@@ -21,7 +21,7 @@ from ..protocol.wire import brief
 __all__ = ["ProcessPort"]
 
 _OPTIONAL = ("configure", "round_with")
-"""Methods that a port has only where its description says so, by a key of the same name that is true."""
+"""Methods that a port has only if its description says so, by a key of the same name that is true."""
 
 
 class ProcessPort:

@@ -64,7 +64,7 @@ class TorchPort:
         for each group; used to change them between steps. None if the optimizer cannot be changed once it is built:
         then no check asks it to.
     momentum
-        The key of the momentum in ``optimizer.state[parameter]``; None where it is kept in a form of its own.
+        The key of the momentum in ``optimizer.state[parameter]``; None if it is kept in a form of its own.
     beside
         What else the optimizer expects in that state when it finds a momentum there: a mapping, copied for every
         parameter, or a function from the parameter to such a mapping.
@@ -154,7 +154,7 @@ class TorchPort:
 
         param = torch.nn.Parameter(torch.ones(2, 2))
         param.grad = torch.ones(2, 2)
-        # An optimizer that cannot take this step has told nothing; its real steps are what is judged.
+        # An optimizer that cannot take this step has shown nothing; its real steps are what is judged.
         try:
             optimizer = self._built({"probe": param}, hyper)
             _step(optimizer, [param])
@@ -171,7 +171,7 @@ class TorchPort:
             group.update(entries)
 
     def step(self, grads: Arrays) -> None:
-        """Set ``.grad`` of every parameter, None where there is no gradient, and call the optimizer."""
+        """Set ``.grad`` of every parameter, None if there is no gradient, and call the optimizer."""
         self._stepped = True
         for name, param in self._params.items():
             param.grad = to_tensor(grads[name]) if name in grads else None

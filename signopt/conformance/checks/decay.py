@@ -51,7 +51,7 @@ def tiny(s: Session) -> None:
 
 @check("decay/smallest")
 def smallest(s: Session) -> None:
-    """A decay of 256 units of rounding is not lost where nothing else moves the parameter."""
+    """A decay of 256 units of rounding is not lost when nothing else moves the parameter."""
     for lr in (1.0, 16.0):
         with s.edge(f"lr = {lr}"):
             decay = 2.0 ** (8 - s.storage.precision) / lr

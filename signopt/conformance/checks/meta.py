@@ -44,7 +44,7 @@ def scale_gradient(s: Session) -> None:
 
 
 def _demand_range(s: Session) -> None:
-    """Scaling keeps the bits only where nothing comes near the subnormal range, cancellation included."""
+    """Scaling keeps the bits only if nothing comes near the subnormal range, cancellation included."""
     if "float16" in (s.storage.name, s.habits.momentum_dtype):
         raise NotApplicableError("float16 has too small a range to be scaled without underflow")
 
@@ -71,7 +71,7 @@ def scale_parameter(s: Session) -> None:
 
 @check("meta/split", metamorphic=True)
 def split(s: Session) -> None:
-    """A tensor cut in two gives the halves of the whole, where every order of evaluation is exact."""
+    """A tensor cut in two gives the halves of the whole, for numbers that are exact in every order of evaluation."""
     p, g, m = (s.array(x) for x in exact_class(s, 50))
     hyper = s.hyper(lr=0.125, betas=(0.5, 0.75), weight_decay=0.25)
     whole = s.start({"a/bias": p}, hyper, {"a/bias": m})
@@ -87,7 +87,7 @@ def split(s: Session) -> None:
 
 @check("meta/permute", metamorphic=True)
 def permute(s: Session) -> None:
-    """Elements in another order give the results in that order, where every order of evaluation is exact."""
+    """Permuted elements give permuted results, for numbers that are exact in every order of evaluation."""
     p, g, m = (s.array(x) for x in exact_class(s, 67))
     order = s.rng.permutation(67)
     hyper, results = s.hyper(lr=0.125, betas=(0.5, 0.75), weight_decay=0.25), []

@@ -47,7 +47,7 @@ def slow(s: Session) -> None:
 
 @check("momentum/still")
 def still(s: Session) -> None:
-    """The momentum moves also where the parameter's direction is zero or opposed to the gradient."""
+    """The momentum moves even if the parameter's direction is zero or opposed to the gradient."""
     m = sized(s, 48)
     run = s.start(sized(s, 48), s.hyper(betas=(0.5, 0.75)), m)
     run.step(s.array(-m))

@@ -13,7 +13,7 @@ from signopt.conformance.session import Session
 
 @check("nonfinite/inf-gradient")
 def inf_gradient(s: Session) -> None:
-    """An infinite gradient gives its sign, or NaN where the order of evaluation subtracts; its neighbours step.
+    """An infinite gradient gives its sign, or NaN if the order of evaluation subtracts; its neighbours step.
 
     The momentum stays infinite, or NaN: a large gradient against it does not turn the direction.
     """

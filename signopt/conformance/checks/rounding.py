@@ -2,7 +2,7 @@
 
 The demands of ``rounding/result…`` hold for any random words: no right port can fail them. Those of chance accept every
 count but the tails of its exact binomial distribution that have, over all tests of a run, at most the probability 1e-12
-(:data:`~signopt.conformance.oracle.binomial.ALARM`). Where words can be set, probabilities are counted, not estimated.
+(:data:`~signopt.conformance.oracle.binomial.ALARM`). If words can be set, probabilities are counted, not estimated.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _counted(session: Session, highs: tuple[int, ...], lows: Iterator[int] | ran
 
 @check("rounding/counted", rules=RULE)
 def counted(session: Session) -> None:
-    """Where words can be set, of all 65 536 exactly as many go away from zero as the place of x says; NaN stays."""
+    """If words can be set, of all 65 536 exactly as many go away from zero as the place of x says; NaN stays."""
     highs = (0x3F80, 0xBF80, 0xC17F) + ((0x0000, 0x8001) if session.habits.subnormals == "keep" else ())
     _counted(session, highs, iter([*range(0, 1 << 16, 2570), 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF]))
     words = np.arange(1 << 16, dtype=np.uint32)

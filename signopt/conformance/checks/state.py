@@ -13,7 +13,7 @@ from signopt.conformance.session import NotApplicableError, Session
 
 @check("state/as-given", profile="core", rules=OPTIMIZERS, essential=True)
 def as_given(s: Session) -> None:
-    """Before the first step the parameters, and the momentum where it can be set, are those given."""
+    """Before the first step the parameters, and the momentum if it can be set, are those given."""
     run = s.start(sized(s, 24), s.hyper())
     s.expect_equal(s.driver.params(run.param), run.param, "the parameters are not those given to init()")
     momentum = s.spread(sized(s, 24))

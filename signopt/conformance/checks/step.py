@@ -11,7 +11,7 @@ from signopt.conformance.session import Session
 
 @check("step/exact", profile="core", essential=True)
 def exact(s: Session) -> None:
-    """Where every order of evaluation is exact, one step gives exactly the result, and zero where c cancels."""
+    """On numbers exact in every order of evaluation, one step gives exactly the result, and zero where c cancels."""
     for lr in (0.125, 0.25):
         p, g, m = exact_class(s, 40)
         s.start(p, s.hyper(lr=lr, betas=(0.5, 0.75)), m).step(s.array(g))
@@ -19,14 +19,14 @@ def exact(s: Session) -> None:
 
 @check("step/near-zero", profile="core", essential=True)
 def near_zero(s: Session) -> None:
-    """The direction is the sign of c = β1·m + (1−β1)·g, also where c is a few ulp of its terms away from zero."""
+    """The direction is the sign of c = β1·m + (1−β1)·g, even if c is only a few ulp of its terms away from zero."""
     run = s.start(sized(s, 96), s.hyper(), sized(s, 96))
     run.step(run.near_zero(graded(s, 96)))
 
 
 @check("step/cancelling", profile="core")
 def cancelling(s: Session) -> None:
-    """Where every order is exact, a c of a few ulp of its terms still has its sign: nothing near zero is cut off."""
+    """On numbers exact in every order, a c of a few ulp of its terms has its sign: nothing near zero is cut off."""
     bits, p = s.storage.precision - 2, signs(s, 40)
     m = s.rng.integers(2 ** (bits - 1), 2**bits, 40) * signs(s, 40)
     g = -m + np.resize([1, 2, 3, 5, 8], 40) * signs(s, 40)

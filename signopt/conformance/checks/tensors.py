@@ -31,7 +31,7 @@ def hundreds(s: Session) -> None:
 
 @check("tensors/names")
 def names(s: Session) -> None:
-    """Gradients belong to parameters by name, also where names are in no order and gradients come in another."""
+    """Gradients belong to parameters by name, even if names are in no order and gradients come in another."""
     shapes = dict.fromkeys(("w10/bias", "w9/bias", "a/bias", "Z/bias", "w1/bias"), (4,))
     run = s.start(random(s, shapes), s.hyper(weight_decay=0.25))
     run.step(random(s, shapes))

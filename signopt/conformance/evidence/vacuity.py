@@ -42,7 +42,7 @@ class Lint:
 
     @property
     def vacuous(self) -> str:
-        """Why the check proves nothing; empty where it proves something."""
+        """Why the check proves nothing; empty if it proves something."""
         if not self.applies:
             return ""
         if not self.judged:

@@ -35,7 +35,7 @@ class IsolatedPort:
     Raises
     ------
     PortBroke
-        From any method, if there is no readable answer in time; PortUnavailable where the target cannot be had.
+        From any method, if there is no readable answer in time; PortUnavailable if the target cannot be had.
     """
 
     keeps_time: ClassVar[bool] = True

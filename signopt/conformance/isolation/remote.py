@@ -125,7 +125,7 @@ def _next(blocks: Iterator[memoryview]) -> memoryview:
 
 
 def _array(spelled: Any, blocks: Iterator[memoryview]) -> Array:
-    """An array out of an answer; where its elements were not sent, one of the same shape that holds nothing."""
+    """An array out of an answer; if its elements were not sent, one of the same shape that holds nothing."""
     match spelled:
         case [str(name), list(shape), bool(sent)] if all(type(size) is int and 0 <= size < 2**62 for size in shape):
             pass

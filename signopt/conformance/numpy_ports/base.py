@@ -125,7 +125,7 @@ class NumpyPort:
         return float(self.hyper["weight_decay"])
 
     def decays(self, name: str) -> float:
-        """1 where weight decay applies to the tensor, else 0."""
+        """1 if weight decay applies to the tensor, else 0."""
         return 1.0
 
     def decay_mask(self, name: str, p: Array, s: Array) -> Any:

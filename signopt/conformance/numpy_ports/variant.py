@@ -12,7 +12,7 @@ from signopt.conformance.numpy_ports.bases import BASES
 __all__ = ["Row", "Variant", "variant"]
 
 Row = tuple[Any, ...]
-"""A line of a table: id, summary, source where the table has one, pieces."""
+"""A line of a table: id, summary, source if the table has one, pieces."""
 
 BOTH = ("float32", "float64")
 
@@ -32,7 +32,7 @@ class Variant:
     pieces : mapping
         The methods and class attributes that are replaced.
     source : str
-        Where a real port does it; empty where none is known.
+        Where a real port does it; empty if none is known.
     dtypes : tuple of str
         The dtypes in which it shows (a mutant) or which it supports (a right port).
     """

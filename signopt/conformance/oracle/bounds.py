@@ -26,7 +26,7 @@ class Units:
     """The roundings of one port, as fractions or as floats.
 
     ``u`` is the unit roundoff of the arithmetic, ``uc`` that of the coefficients, ``tiny`` the absolute error that an
-    underflow may add: the smallest number, or the smallest normal one where subnormals may be flushed.
+    underflow may add: the smallest number, or the smallest normal one if subnormals may be flushed.
     """
 
     compute: Format
@@ -57,7 +57,7 @@ class Units:
     def doubled(self, storage: Format) -> Any:
         """The further rounding of a result that is first rounded to a wider format, relative to it.
 
-        u where the storage is narrower than the arithmetic; else 2^-10·u, for arithmetic at least ten bits wider.
+        u if the storage is narrower than the arithmetic; else 2^-10·u, for arithmetic at least ten bits wider.
         From float64 no hardware converts to bfloat16 but by way of float32.
         """
         if self.by_single(storage):

@@ -100,7 +100,7 @@ def nearness(value: Fraction, slack: Fraction, storage: Format, units: Units) ->
 def judge(
     law: Law, p: float, g: float, m: tuple[float, float], momentum_storage: Format, rate: tuple[Fraction, Fraction]
 ) -> Judgement:
-    """Judge one element: ``p``, ``g``, and the momentum as an interval whose ends are equal where it is known.
+    """Judge one element: ``p``, ``g``, and the momentum as an interval whose ends are equal if it is known.
 
     ``rate`` is the exact rate and the relative error with which it may be formed.
     """
@@ -153,7 +153,7 @@ def _param(law: Law, p: float, signs: tuple[int, ...], rate: tuple[Fraction, Fra
 
 
 def _candidate(law: Law, p: float, s: int, rate: Fraction, rate_error: Fraction) -> tuple[float, float]:
-    """The legal parameters where the sign is ``s``; a rate of zero leaves p in every order."""
+    """The legal parameters if the sign is ``s``; a rate of zero leaves p in every order."""
     if not rate:
         return p, p
     exact_p, wd, units = Fraction(p), law.weight_decay, law.units
@@ -177,7 +177,7 @@ def _move_in_range(law: Law, p: float, rate: Fraction) -> bool:
 
 
 def _nonfinite(law: Law, p: float, g: float, m: tuple[float, float], rate: tuple[Fraction, Fraction]) -> Judgement:
-    """NaN or Inf in g or m. Inf may become NaN (g − m); sign(NaN) is NaN, or 0 where the port declares so."""
+    """NaN or Inf in g or m. Inf may become NaN (g − m); sign(NaN) is NaN, or 0 if the port declares so."""
     if math.isinf(m[0]) and m[1] == -m[0]:
         return Judgement(math.nan, "nonfinite", (-1, 0, 1), ANYTHING, ANYTHING)
     value = sum(math.copysign(1.0, x) * math.inf if math.isinf(x) else x * 0 for x in (m[0], g))

@@ -1,4 +1,4 @@
-"""What is known of a momentum: two ends that enclose every legal one, equal where the port shows it."""
+"""What is known of a momentum: two ends that enclose every legal one, equal if the port shows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Momentum:
-    """The momentum of one tensor as float64: two ends, the same array where the port shows it, and its format."""
+    """The momentum of one tensor as float64: two ends, the same array if the port shows it, and its format."""
 
     low: Floats
     high: Floats

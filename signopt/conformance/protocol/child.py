@@ -136,7 +136,7 @@ class Child:
             self._selector.unregister(self._pipes.out)
 
     def _wait(self, seconds: float) -> bool:
-        """Read what there is; True if a request can be written. Raises where nothing more is to be expected."""
+        """Read what there is; True if a request can be written. Raises if nothing more is to be expected."""
         ready = {key.fd for key, _ in self._selector.select(_POLL_SECONDS)}
         if self._pipes.log in ready:
             self._read_log()

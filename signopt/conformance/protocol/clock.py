@@ -1,8 +1,8 @@
 """How long a port has had: the seconds in which the machine let it run, or in which it waited of its own accord.
 
 On a busy machine a process stands in a queue for the processor, and a fixed time limit would then accuse it of the
-load. Linux tells, for each thread, its processor time, whether it wants to run, and how long it has stood in the queue;
-where nothing tells, these are the seconds of the wall.
+load. Linux says, for each thread, its processor time, whether it wants to run, and how long it has stood in the queue;
+if nothing says so, these are the seconds of the wall.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Reading = dict[tuple[int, int], ThreadTimes]
 
 
 def thread_times(pids: Iterable[int]) -> Reading:
-    """The times of every thread of these processes, by process and thread; empty where the system tells nothing."""
+    """The times of every thread of these processes, by process and thread; empty if the system does not say."""
     return {(pid, thread): times for pid in pids for thread, times in _threads(pid)}
 
 

@@ -21,7 +21,7 @@ class Method:
     """One method.
 
     ``fields`` are its arguments in order, with how each is spelled; ``reply`` is the key of what it returns and how
-    that is read. ``begins`` tells whether a port that broke down is started again for it.
+    that is read. ``begins`` says whether a port that broke down is started again for it.
     """
 
     fields: tuple[tuple[str, Callable[[Any], Any]], ...] = ()

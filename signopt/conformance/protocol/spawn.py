@@ -40,7 +40,7 @@ class Pipes:
 def spawn(
     command: Sequence[str], environment: Mapping[str, str], *, private: bool
 ) -> tuple[subprocess.Popen[bytes], Pipes]:
-    """The process and its pipes: stdin and stdout, or where ``private`` two pipes named in two more arguments.
+    """The process and its pipes: stdin and stdout, or if ``private`` two pipes named in two more arguments.
 
     Raises
     ------

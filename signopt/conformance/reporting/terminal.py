@@ -136,7 +136,7 @@ def _said(results: Iterable[CheckResult]) -> str:
 
 
 def _row(name: str, text: str, marks: Sequence[str], width: int) -> Iterator[str]:
-    """Marks, id and text; the text is cut to one line, and has a line of its own where little room is left."""
+    """Marks, id and text; the text is cut to one line, and has a line of its own if little room is left."""
     used = 2 * len(marks) + len(name) + 2
     begin = f"{' '.join(marks)} {_plain(name)}".rstrip()
     if width - used >= _LEAST_TEXT:

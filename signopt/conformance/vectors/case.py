@@ -15,7 +15,7 @@ BINARY_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs of one vector, the same numbers in every dtype (rounded to it where they must be).
+    """Inputs of one vector, the same numbers in every dtype (rounded to it if they must be).
 
     Attributes
     ----------

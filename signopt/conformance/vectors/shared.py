@@ -26,7 +26,7 @@ def cases(rule: SignRule) -> Iterator[Case]:
 
 
 class _Maker:
-    """Cases under one rule; where it knows roles every tensor has the same one, a bias unless decay is to be seen."""
+    """Cases under one rule; if it knows roles every tensor has the same one, a bias unless decay is to be seen."""
 
     def __init__(self, rule: SignRule) -> None:
         self.rule = rule

@@ -112,7 +112,7 @@ def betas(s: Session) -> None:
 
 @muon_check("identity/digits")
 def digits(s: Session) -> None:
-    """Rate and decay are taken as they are given, to their last digit; also where η·λ is below 1e-4 or above 1."""
+    """Rate and decay are taken as they are given, to their last digit; also if η·λ is below 1e-4 or above 1."""
     for lr, weight_decay in ((1.23456789e-4, 0.0), (3.3e-7, 0.0), (0.987654321, 0.0)):
         with asked(s):
             walk(s, ((3, 2), (2, 1)), bare(s, lr=lr, weight_decay=weight_decay), theta=0.0)
@@ -126,7 +126,7 @@ def digits(s: Session) -> None:
 
 @muon_check("identity/epsilons")
 def epsilons(s: Session) -> None:
-    """ε as it is given: 1e-3 to 10, beside norms of its own size; 0 where it is not refused."""
+    """ε as it is given: 1e-3 to 10, beside norms of its own size; 0 if it is not refused."""
     for eps in (1e-3, 1.0, 10.0):
         for size in (eps, eps / 16):
             walk(s, ((3, 2), (1, 4)), bare(s, eps=eps, weight_decay=0.0), 2, theta=0.0, size=size)

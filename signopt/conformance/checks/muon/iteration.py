@@ -119,7 +119,7 @@ def zero(s: Session) -> None:
 
 @muon_check("iteration/zero-without-epsilon")
 def zero_without_epsilon(s: Session) -> None:
-    """A gradient of zero where ε is 0: the parameter only decays, or is NaN, which is what the formula's 0/0 gives.
+    """A gradient of zero with ε = 0: the parameter only decays, or is NaN, which is what the formula's 0/0 gives.
 
     The rule guards, but no source with a settable ε promises to, so either is legal; ε = 0 may be refused, too. What
     the port does is noted.
@@ -145,7 +145,7 @@ def zero_rows(s: Session) -> None:
 
 @muon_check("iteration/falsy")
 def falsy(s: Session) -> None:
-    """0 is 0: no decay where λ = 0, no step at all where the rate is 0, which may be refused."""
+    """0 is 0: no decay with λ = 0, no step at all with a rate of 0, which may be refused."""
     walk(s, ((3, 2),), settings(s, weight_decay=0.0), 2, spectrum, theta=8.0)
     with s.edge("lr = 0"), asked(s):
         walk(s, ((3, 2),), settings(s, lr=0.0), 2, spectrum)
@@ -186,7 +186,7 @@ def sizes_of_gradients(s: Session) -> None:
 
 @muon_check("iteration/scaled-range")
 def scaled_range(s: Session) -> None:
-    """If the port declares range "scaled": also where the sum of squares overflows or underflows."""
+    """If the port declares range "scaled": also if the sum of squares overflows or underflows."""
     if s.habits.range != "scaled" or s.habits.ns_dtype or small_range(s):
         raise NotApplicableError('the port does not declare range "scaled"')
     for size in (1e200, 1e-200) if s.storage.name == "float64" else (1e30, 1e-30):

@@ -52,7 +52,7 @@ def steps(s: Session) -> None:
 
 @muon_check("polynomial/list")
 def triples(s: Session) -> None:
-    """A list of triples gives one to each step, from the first on, also where it is longer than needed."""
+    """A list of triples gives one to each step, from the first on, even if it is longer than needed."""
     given: list[Any] = [(2.0, -1.5, 0.5), (1.25, -0.25, 0.0), (0.75, 0.5, -0.125), (1.5, -0.75, 0.25), (1.0, 0.5, 0.0)]
     for count in (3, 5, 2):
         with s.edge("a list of triples"):

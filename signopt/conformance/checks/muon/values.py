@@ -120,7 +120,7 @@ def walk(
     s: Session, shapes: Sequence[Shape], hyper: Mapping[str, Any], steps: int = 1, make: Any = normal,
     theta: float = 1.0, momentum: float = 0.0, **more: Any,
 ) -> Run:  # fmt: skip
-    """A run over tensors of these shapes; from a momentum of about ``momentum`` where that is not zero."""
+    """A run over tensors of these shapes; from a momentum of about ``momentum`` if that is not zero."""
     given = tensors(s, shapes, normal, size=momentum) if momentum else None
     run = s.start(tensors(s, shapes, normal, size=theta), hyper, given)
     for _ in range(steps):

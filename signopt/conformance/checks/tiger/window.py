@@ -22,7 +22,7 @@ def window_steps(s: Session) -> None:
 
 @check("window/probe", rules=TIGER)
 def window_probe(s: Session) -> None:
-    """At the end of a window the direction is the sign of the momentum, also where it is a few ulp away from zero.
+    """At the end of a window the direction is the sign of the momentum, even if it is only a few ulp away from zero.
 
     It starts from a momentum, which the window's gradients join with their share of (1−β)/k: a share that is off by a
     factor would not show in any sign if all came from gradients.
@@ -48,7 +48,7 @@ def window_long(s: Session) -> None:
 
 @check("window/mean", rules=TIGER, metamorphic=True)
 def window_mean(s: Session) -> None:
-    """A window of k micro-steps gives the parameters of one step on the mean gradient, where all is exact."""
+    """A window of k micro-steps gives the parameters of one step on the mean gradient, for numbers that are exact."""
     p, grads = s.array(s.rng.integers(1, 5, 12) / 4), s.rng.integers(-4, 5, (4, 12)).astype(np.float64)
     hyper = s.hyper(lr=0.125, betas=(0.5, 0.5))
     whole = s.start({"w/bias": p}, hyper)

@@ -68,7 +68,7 @@ class MuonHabits(OptimizerHabits):
     layout : {"out_in", "in_out"}
         Which axis of a matrix is that of the outputs, which the scale of the step depends on.
     range : {"plain", "scaled"}
-        "scaled": the norm is right also where the sum of squares overflows or underflows.
+        "scaled": the norm is right also if the sum of squares overflows or underflows.
     fixed : list of names
         Hyperparameters that cannot be set; they then have their defaults.
     other_rule : list of "vectors" and "axes"

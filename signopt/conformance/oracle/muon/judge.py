@@ -24,7 +24,7 @@ MOST_FAULTS = 3
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One tensor of a step, in float64; ``new_m`` is None where the momentum is hidden."""
+    """One tensor of a step, in float64; ``new_m`` is None if the momentum is hidden."""
 
     name: str
     p: Array
@@ -95,7 +95,7 @@ class MuonJudge:
 
 
 def _known(memory: Momentum) -> Known | None:
-    """What a memory says; None where it is not finite."""
+    """What a memory says; None if it is not finite."""
     if not (np.isfinite(memory.low).all() and np.isfinite(memory.high).all()):
         return None
     middle = memory.low / 2 + memory.high / 2
@@ -164,7 +164,7 @@ def _momentum_faults(tensor: _Tensor, expected: Expected) -> Iterator[Fault]:
 
 
 def _param_faults(tensor: _Tensor, expected: Expected) -> Iterator[Fault]:
-    """Every element within its slack, and all of them in Frobenius norm; nothing where no bound holds."""
+    """Every element within its slack, and all of them in Frobenius norm; nothing if no bound holds."""
     if not np.isfinite(expected.param_norm):
         return
     exact = expected.param.floats()

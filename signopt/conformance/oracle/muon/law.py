@@ -38,7 +38,7 @@ class Forms:
 
 @dataclass(frozen=True)
 class Known:
-    """A momentum: exact, or up to ``slack`` for each element where it is hidden."""
+    """A momentum: exact, or up to ``slack`` for each element if it is hidden."""
 
     value: Block
     slack: Array
@@ -98,7 +98,7 @@ def _stored(precision: Precision, sizes: Array) -> Array:
 
 
 def _seen(precision: Precision, beta: float, m: Array, g: Array, momentum: Block, u: Block) -> Array:
-    """The roundings of u: of the averages, and of momentum and look-ahead where they pass through a narrow storage."""
+    """The roundings of u: of the averages, and of momentum and look-ahead if they pass through a narrow storage."""
     averaged = 8 * precision.elementwise * (m + 2 * g)
     stored = beta * precision.momentum_rounding * np.abs(momentum.floats())
     return np.asarray(averaged + 1.01 * (stored + precision.storage_rounding * np.abs(u.floats())))

@@ -69,7 +69,7 @@ def input_error(x: Array, u_error: float, norm: Fraction, divisor: Fraction, pre
 
 
 def _lost_squares(count: int, norm: Fraction, precision: Precision) -> float:
-    """How much the norm may lack because squares underflow: √(N·tiny), or N·tiny/‖u‖ where that is less."""
+    """How much the norm may lack because squares underflow: √(N·tiny), or N·tiny/‖u‖ if that is less."""
     lost = count * float(precision.norm_underflow)
     return min(math.sqrt(lost), lost / float(norm)) if float(norm) else math.sqrt(lost)
 
@@ -112,7 +112,7 @@ def local_error(x: Array, radius: float, triple: Triple, precision: Precision) -
 def _counts(rows: int, columns: int, precision: Precision) -> tuple[float, float, float]:
     """The relative error of either monomial: 2k + 4, m + n + k + 5 and 2(m + n) + 6 operations, in any order.
 
-    Where matrices are stored in 16 bits and summed in float32, 4, 6 and 8 storages besides.
+    If matrices are stored in 16 bits and summed in float32, 4, 6 and 8 storages besides.
     """
     longer, both = max(rows, columns), rows + columns
     counted = [gamma(count, precision.inner) for count in (2 * longer + 4, both + longer + 5, 2 * both + 6)]

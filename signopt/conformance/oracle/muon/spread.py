@@ -1,4 +1,4 @@
-"""How far 16-bit iterations scatter, by sampling: what is left where no proof is possible.
+"""How far 16-bit iterations scatter, by sampling: what is left if no proof is possible.
 
 From the third step on the proven radius of a 16-bit iteration is infinite, because the worst rounding leaves the basin
 of the iteration. So evaluations are sampled in which every stored number goes to one of its two neighbours at random:

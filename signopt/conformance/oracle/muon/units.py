@@ -34,7 +34,7 @@ class Precision:
     flush : bool
         Whether subnormal operands and results may become zero.
     scaled : bool
-        Whether the norm is right where the sum of squares leaves the range of the arithmetic (``range = "scaled"``).
+        Whether the norm is right if the sum of squares leaves the range of the arithmetic (``range = "scaled"``).
     """
 
     storage: Format
@@ -64,7 +64,7 @@ class Precision:
 
     @cached_property
     def unit(self) -> float:
-        """Unit roundoff of the iteration, of every single operation; of stored results where `accumulates_wider`."""
+        """Unit roundoff of the iteration, of every single operation; of stored results if `accumulates_wider`."""
         return float(max(self.iteration.unit, self.compute.unit))
 
     @cached_property
@@ -79,7 +79,7 @@ class Precision:
 
     @cached_property
     def momentum_rounding(self) -> float:
-        """Unit roundoff of storing the momentum, 0 where that is as wide as the arithmetic."""
+        """Unit roundoff of storing the momentum, 0 if that is as wide as the arithmetic."""
         return float(self.momentum.unit) if self.momentum.precision < self.compute.precision else 0.0
 
     @cached_property

@@ -125,7 +125,7 @@ class Optimizer(Rule):
     ) -> Iterator[tuple[Array, Array]]:
         """The bits of one tensor's parameter and momentum after step ``at`` in the declared order of evaluation.
 
-        Several pairs where the declaration leaves several parameters legal; all of one momentum.
+        Several pairs if the declaration leaves several parameters legal; all of one momentum.
         """
         raise NotImplementedError(f"{self.name} has no declared order of evaluation")
 

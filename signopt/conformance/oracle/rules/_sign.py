@@ -36,7 +36,7 @@ class SignRule(Optimizer):
     elementwise : bool
         Whether an element's step depends on nothing but its own p, g and m, and not on its tensor's name.
     idle_at_zero : bool
-        Whether no step reads the momentum where β is 0, so that a port may then leave it as it is.
+        Whether no step reads the momentum if β is 0, so that a port may then leave it as it is.
     scale_free : bool
         Whether gradients and momentum times a power of two give the same step.
     """

@@ -20,7 +20,7 @@ __all__ = ["MUON"]
 
 JORDAN = (3.4445, -4.7750, 2.0315)
 _DIFFERING = {"lr": 1e-3, "weight_decay": 0.1}
-"""Defaults in which the sources differ, those of torch: they hold where a port has these fixed."""
+"""Defaults in which the sources differ, those of torch: they hold if a port has these fixed."""
 
 
 class Muon(Optimizer):
@@ -73,7 +73,7 @@ class Muon(Optimizer):
         return expect(p, g, Known.shown(memory.low), step.hyper, habits.learnt.forms[0], precision)
 
     def outcomes(self, habits: MuonHabits, step: Step) -> dict[str, tuple[list[Allowed], list[Allowed]]]:
-        """See `Optimizer.outcomes`; where no radius is known a parameter may be anything."""
+        """See `Optimizer.outcomes`; if no radius is known a parameter may be anything."""
         return {name: _ranges(self._expected(habits, step, name)) for name in step.params}
 
     def discrimination(self, habits: MuonHabits, step: Step) -> Discrimination:
