@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -87,14 +88,21 @@ class _Words:
         self._memory = np.asarray(_Memory(interface | {"data": (start, True)})) if addresses.size else addresses
         self._places = (addresses - start) // addresses.itemsize
         self.values: Words = self._memory[self._places]
+        self._as_bytes = self.values.tobytes()
 
     def are_unchanged(self) -> bool:
-        return bool((self._memory.take(self._places) == self.values).all())
+        return bool(self._memory.take(self._places).tobytes() == self._as_bytes)
 
 
-_DATA, _NDIM, _DIMENSIONS, _STRIDES, _DTYPE, _FLAGS = range(6)
-_FIELDS = np.array([0, 1, 2, 3, 5, 6], np.intp)
-"""Where these fields of NumPy's ``PyArrayObject`` are, in words after the object's head; word 4 is ``base``."""
+_DATA, _NDIM, _DIMENSIONS, _DTYPE, _FLAGS = range(5)
+_FIELDS = np.array([0, 1, 2, 5, 6], np.intp)
+"""Where these fields of NumPy's ``PyArrayObject`` are, in words after the object's head.
+
+Word 3 points to the strides, which lie behind the shape in the same block; word 4 is ``base``.
+"""
+
+_C_CONTIGUOUS = 1
+"""A bit of the flags, which NumPy sets anew whenever it sets strides."""
 
 
 class _StructFacts(Facts):
@@ -104,12 +112,18 @@ class _StructFacts(Facts):
     part of the binary interface that every extension module is compiled against; that it is as expected here is tried
     before it is relied on (:func:`_structs_are_known`). It is read while the arrays live, and the shape that it points
     to only if the pointer is the same as before.
+
+    Shapes and strides lie apart, a place for each array, and to fetch them takes longer than all the rest. Those of a
+    contiguous array of one axis are left where they are: only ``resize`` could change its length, which NumPy refuses
+    if an array has a weak reference, and other strides would clear its flag.
     """
 
     def __init__(self, arrays: Sequence[Array]) -> None:
         self._dtypes = [array.dtype for array in arrays]  # an address is not given to another while its owner lives
+        self._pins = [*map(weakref.ref, arrays)]
         self._structs = _structs(arrays)
-        counts = 2 * (self._structs.values[:, _NDIM] & 0xFFFFFFFF)
+        ndims, flags = (self._structs.values[:, field] & 0xFFFFFFFF for field in (_NDIM, _FLAGS))
+        counts = np.where((ndims == 1) & (flags & _C_CONTIGUOUS != 0), 0, 2 * ndims)
         ends = np.cumsum(counts)
         within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
         self._axes = _Words(np.repeat(self._structs.values[:, _DIMENSIONS], counts) + within * _FIELDS.itemsize)
@@ -133,7 +147,18 @@ def _structs_are_known() -> bool:
     seen = fields[_DATA], fields[_DTYPE], fields[_NDIM] & 0xFFFFFFFF, fields[_FLAGS] & 0xFFFFFFFF
     if seen != (array.__array_interface__["data"][0], id(array.dtype), array.ndim, array.flags.num):
         return False
-    if fields[_STRIDES] != fields[_DIMENSIONS] + array.ndim * _FIELDS.itemsize:
+    if not _can_be_pinned():
         return False
     axes = _Words(fields[_DIMENSIONS] + np.arange(2 * array.ndim) * _FIELDS.itemsize)
     return bool(axes.values.tolist() == [*array.shape, *array.strides])
+
+
+def _can_be_pinned() -> bool:
+    """Whether an array that has a weak reference keeps its size."""
+    array = np.empty(3)
+    pin = weakref.ref(array)
+    try:
+        array.resize((5,), refcheck=False)
+    except ValueError:
+        return pin() is array
+    return False

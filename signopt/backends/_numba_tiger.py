@@ -38,36 +38,56 @@ class TigerTable:
         self._decays = np.array([trait.decays for trait in traits], table.compute)
         self._centres = np.array([trait.centre for trait in traits], table.compute)
         self._looks: dict[tuple[int, bytes], _Look] = {}
+        self._formed: tuple[TigerCoefficients, tuple[Floats, Floats]] | None = None
 
-    def prepare(self, k: TigerCoefficients, threads: int, facts: Known | None = None) -> Callable[[], None]:
+    def prepare(
+        self, k: TigerCoefficients, scalars: kernels.Scalars, threads: int, facts: Known | None = None
+    ) -> Callable[[], None]:
         """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype.
 
         ``facts`` are those of the tensors of which the parameters are shards, or None for what is whole.
         """
-        table, compute = self.table, self.table.compute
-        known = np.array([its is not None for its in facts or table.params], np.bool_) & (facts is not None)
-        key = threads, known.tobytes()
-        if key not in self._looks:
-            self._looks[key] = _Look(table, threads, known)
-        look = self._looks[key]
-        policy = table.policy(k.draw)
+        look, policy = self._look(threads, facts), self.table.policy(k.draw)
         means, has_nan = look(self._scaled & k.moves, threads, policy)
-        roots = np.sqrt(means).astype(compute)
-        for place, its in enumerate(facts or ()):
-            if its is not None:
-                roots[place], has_nan[place] = root_of(its, compute.name), tells_nan(its)
-        scaled_rates = compute.type(k.lr) * roots
+        rates, decays = self._constants(k)
+        if not look.all_whole:
+            rates = np.where(self._scaled, scalars.lr * self._roots(means, has_nan, facts), rates)
         tensors = TigerTensors(
-            rates=np.where(self._scaled, scaled_rates, compute.type(0.5 * k.lr)),
-            decays=self._decays * compute.type(k.weight_decay),
+            rates=rates,
+            decays=decays,
             centres=self._centres,
             columns=self._columns,
             has_nan=has_nan,
             whole=look.whole,
             scaled=self._scaled,
         )
-        scalars = table.scalars(B2=k.b1, A2=k.b2, lr=k.lr, shrink=k.shrink)
-        return table.prepare(kernels.tiger, threads, table.elements, scalars, k.moves, tensors, policy)
+        return self.table.prepare(kernels.tiger, threads, self.table.elements, scalars, k.moves, tensors, policy)
+
+    def _look(self, threads: int, facts: Known | None) -> _Look:
+        known = (
+            np.array([its is not None for its in facts], np.bool_) if facts else np.zeros(len(self._scaled), np.bool_)
+        )
+        key = threads, known.tobytes()
+        if key not in self._looks:
+            self._looks[key] = _Look(self.table, threads, known)
+        return self._looks[key]
+
+    def _roots(self, means: Floats, has_nan: Floats, facts: Known | None) -> Floats:
+        """The RMS of each tensor that is not whole; ``has_nan`` is set as the facts tell it."""
+        compute = self.table.compute
+        roots = np.sqrt(means).astype(compute)
+        for place, its in enumerate(facts or ()):
+            if its is not None:
+                roots[place], has_nan[place] = root_of(its, compute.name), tells_nan(its)
+        return roots
+
+    def _constants(self, k: TigerCoefficients) -> tuple[Floats, Floats]:
+        """The rates of tensors that no RMS scales, and the decays of all."""
+        if self._formed is None or self._formed[0] is not k:
+            compute = self.table.compute
+            rates = np.full(len(self._scaled), compute.type(0.5 * k.lr))
+            self._formed = k, (rates, self._decays * compute.type(k.weight_decay))
+        return self._formed[1]
 
 
 class _Look:
@@ -80,6 +100,7 @@ class _Look:
         self._table = table
         small = table.sizes <= max(kernels.CHUNK, min(WHOLE, table.elements // (SHARE * threads)))
         self.whole = small & ~known
+        self.all_whole = bool(self.whole.all())
         self._large = np.flatnonzero(~small & ~known).tolist()
         bounds = [leaves(int(table.sizes[t]), kernels.CHUNK) for t in self._large]
         counts = [len(its) - 1 for its in bounds]

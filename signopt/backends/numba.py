@@ -65,6 +65,7 @@ class NumbaBackend(Backend):
         families, self._rest_indices = _families(params, momenta, self._traits, storage)
         self._tables = [TensorTable(indices, params, momenta, storage) for indices in families]
         self._tigers = {table: TigerTable(table, [self._traits[i] for i in table.indices]) for table in self._tables}
+        self._formed: dict[TensorTable, tuple[Coefficients, tuple[Any, kernels.Scalars]]] = {}
         self._not_compiled = NumpyBackend(params, momenta, roles, storage)
         self._rest = NumpyBackend(
             [params[i] for i in self._rest_indices],
@@ -81,8 +82,7 @@ class NumbaBackend(Backend):
         unchanged: bool = False,
         facts: Known | None = None,
     ) -> Callable[[], None]:
-        is_compiled_rule = isinstance(coefficients, TigerCoefficients) or coefficients.rule in _SCALARS
-        if not is_compiled_rule or self._rows_known(facts):
+        if coefficients.rule not in _SCALARS or self._rows_known(facts):
             self._not_compiled.threads = self.threads
             return self._not_compiled.prepare(grads, coefficients, facts=facts)
         copies = [table.point_to(grads, unchanged=unchanged) for table in self._tables]
@@ -108,16 +108,24 @@ class NumbaBackend(Backend):
 
     def _prepared(self, table: TensorTable, coefficients: Coefficients, facts: Known | None) -> Callable[[], None]:
         threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
-        k: Any = coefficients.rounded(table.compute.name)
+        k, scalars = self._rounded(table, coefficients)
         if isinstance(k, TigerCoefficients):
-            return self._tigers[table].prepare(k, threads, facts and [facts[i] for i in table.indices])
-        scalars = table.scalars(**_SCALARS[k.rule](k))
+            return self._tigers[table].prepare(k, scalars, threads, facts and [facts[i] for i in table.indices])
         return table.prepare(getattr(kernels, k.rule), threads, table.elements, scalars, table.policy(k.draw))
+
+    def _rounded(self, table: TensorTable, coefficients: Coefficients) -> tuple[Any, kernels.Scalars]:
+        """The coefficients in the compute dtype, formed anew if they are another object than at the step before."""
+        known = self._formed.get(table)
+        if known is None or known[0] is not coefficients:
+            k = coefficients.rounded(table.compute.name)
+            known = self._formed[table] = coefficients, (k, table.scalars(**_SCALARS[k.rule](k)))
+        return known[1]
 
 
 _SCALARS: dict[str, Callable[[Any], dict[str, float]]] = {
     "lion": lambda k: {"B1": k.B1, "A1": k.A1, "B2": k.B2, "A2": k.A2, "lr": k.lr, "weight_decay": k.weight_decay},
     "signum": lambda k: {"B2": k.B, "A2": k.A, "lr": k.lr, "weight_decay": k.weight_decay},
+    "tiger": lambda k: {"B2": k.b1, "A2": k.b2, "lr": k.lr, "shrink": k.shrink},
 }
 """A rule's coefficients under the names of the compiled kernels."""
 

@@ -17,7 +17,7 @@ _SYNONYMS = {"learning_rate": "lr", "eta": "lr", "alpha": "lr", "wd": "weight_de
 
 
 class _Owner(Protocol):
-    """An optimizer, which keeps all its hyperparameters in one dict."""
+    """An optimizer, which keeps all its hyperparameters in one dict, and takes another if one of them is set."""
 
     _hyper: dict[str, Any]
 
@@ -40,7 +40,7 @@ class Hyperparameter(Generic[Value]):
         return self if instance is None else instance._hyper[self._name]
 
     def __set__(self, instance: _Owner, value: Any) -> None:
-        instance._hyper[self._name] = self.checked(value)
+        instance._hyper = {**instance._hyper, self._name: self.checked(value)}
 
     def checked(self, value: Any) -> Value:
         """``value`` in its one form, or an error that says what is wrong with it."""

@@ -62,6 +62,8 @@ def in_order(grads: Arrays, params: Collection[str]) -> list[Any]:
         if len(grads) != len(params):
             raise ValueError(f"grads has {len(grads)} arrays for {len(params)} parameters")
         return list(grads)
+    if type(grads) is dict and [*grads] == [*params]:
+        return [*grads.values()]
     if grads.keys() != (params.keys() if isinstance(params, Mapping) else set(params)):
         raise ValueError(name_difference("grads", grads, params))
     return [grads[name] for name in params]

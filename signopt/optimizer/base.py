@@ -42,6 +42,8 @@ class Optimizer(ABC):
     has_roles: ClassVar[bool] = False
     """Whether the rule treats parameters by their role."""
 
+    _steady: tuple[Mapping[str, Any], Coefficients] | None = None
+
     lr = Hyperparameter(hyperparameters.learning_rate, "Learning rate, finite, zero or positive.")
     weight_decay = Hyperparameter(hyperparameters.weight_decay, "Decoupled decay, finite, zero or positive.")
     schedule = Hyperparameter(hyperparameters.schedule, "None, {step: factor}, or a function of the step.")
@@ -173,7 +175,19 @@ class Optimizer(ABC):
     def _prepare_step(self, grads: Arrays, frozen: Collection[str] = ()) -> Callable[[], None]:
         """All of :meth:`step` that can fail. What is returned writes, and cannot."""
         binding = self._binding.without(frozen) if frozen else self._binding
-        return self._counted(binding.prepare(binding.ordered(grads), self._drawn(self._coefficients())))
+        return self._counted(binding.prepare(binding.ordered(grads), self._drawn(self._current())))
+
+    def _current(self) -> Coefficients:
+        """The numbers of this step: the same object as before if nothing that they follow from has changed."""
+        if self._steady is not None and self._steady[0] is self._hyper:
+            return self._steady[1]
+        coefficients = self._coefficients()
+        self._steady = (self._hyper, coefficients) if self._is_steady() else None
+        return coefficients
+
+    def _is_steady(self) -> bool:
+        """Whether every step has the same numbers, until a hyperparameter is set."""
+        return self._hyper["schedule"] is None
 
     def _drawn(self, coefficients: Coefficients) -> Coefficients:
         """``coefficients`` with the key of this step's random words, if there are any."""

@@ -131,6 +131,9 @@ class Tiger(Optimizer):
         """The role of each parameter, by name."""
         return MappingProxyType(self._roles)
 
+    def _is_steady(self) -> bool:
+        return super()._is_steady() and self.accumulation_steps == 1
+
     def _coefficients(self) -> Coefficients:
         hyper = {name: value for name, value in self._hyper.items() if name != "seed"}
         return TigerCoefficients.of(step=self._steps, **hyper)
