@@ -93,12 +93,13 @@ def test_a_known_gradient_is_looked_at_again(backend, change, facts):
 
 
 @ON_EVERY_BACKEND
-def test_a_known_gradient_with_other_strides_is_read_anew(backend, facts):
-    opt, grads = made_with(backend, shape=(4, 4))
-    twin, _ = made_with("portable", shape=(4, 4))
+@pytest.mark.parametrize(("shape", "strides"), [((4, 4), (4, 16)), ((16,), (0,))])
+def test_a_known_gradient_with_other_strides_is_read_anew(backend, shape, strides, facts):
+    opt, grads = made_with(backend, shape=shape)
+    twin, _ = made_with("portable", shape=shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        grads["changed"].strides = grads["changed"].strides[::-1]
+        grads["changed"].strides = strides
     for each in (opt, twin):
         each.step(grads)
     assert_same_bits(opt.momentum["changed"], twin.momentum["changed"])
@@ -116,6 +117,16 @@ def test_facts_hold_until_something_changes(shape, facts):
     arrays[0].setflags(write=True)
     assert known.hold(arrays)
     assert _facts.addresses_of(arrays).tolist() == [a.__array_interface__["data"][0] for a in arrays]
+
+
+@ON_EVERY_BACKEND
+def test_a_vector_that_an_optimizer_knows_keeps_its_length(backend):
+    weight, grad = np.ones(8), np.ones(8)
+    opt = signopt.Lion([weight], lr=0.25, backend=backend)
+    opt.step([grad])
+    for array in (weight, grad, opt.momentum["0"]):
+        with pytest.raises(ValueError, match="resize"):
+            array.resize((4,), refcheck=False)
 
 
 def test_structs_are_what_is_tested():
