@@ -25,9 +25,9 @@ COLOURS = {1: "#9db8d2", 2: "#2f5d8a"}
 
 
 def draw_side_by_side(report: dict[str, Any], path: Path) -> None:
-    """Bars of ns per parameter for each layout and number of threads, and of the peak extra memory."""
+    """Bars of ns per parameter for each layout and number of threads, and of the peak extra memory, in a column."""
     layouts = list(dict.fromkeys(run["layout"] for run in report["runs"]))
-    figure, axes = plt.subplots(1, len(layouts) + 1, figsize=(4.2 * (len(layouts) + 1), 5), layout="constrained")
+    figure, axes = plt.subplots(len(layouts) + 1, 1, figsize=(6, 4.8 * (len(layouts) + 1)), layout="constrained")
     for axis, layout in zip(axes, layouts, strict=False):
         _draw_times(axis, [run for run in report["runs"] if run["layout"] == layout])
         axis.set_title(TITLES[layout])
@@ -45,14 +45,14 @@ def _draw_times(axis: Any, runs: list[dict[str, Any]]) -> None:
         rows = [row + (len(runs) - 1 - place) * height for row in range(len(names))]
         colour = COLOURS.get(run["threads"], "#444444")
         bars = axis.barh(rows, [values[name] for name in names], height, color=colour, label=_threads(run["threads"]))
-        axis.bar_label(bars, fmt="%.2f", fontsize=6, padding=2)
-    axis.set_yticks([row + 0.4 - height / 2 for row in range(len(names))], names, fontsize=7)
+        axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+    axis.set_yticks([row + 0.4 - height / 2 for row in range(len(names))], names, fontsize=10)
     axis.set_xscale("log")
     axis.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
     axis.set_xticks([], minor=True)
     axis.set_xlabel("ns per parameter")
     axis.margins(x=0.15)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=9)
     for label in axis.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("signopt") else "normal")
 
@@ -65,7 +65,7 @@ def _draw_memory(axis: Any, run: dict[str, Any]) -> None:
     extra = {name: max(size, 1) for name, size in run["extra_bytes"].items() if size is not None and name != LIMIT}
     names = sorted(extra, key=extra.__getitem__, reverse=True)
     axis.barh(range(len(names)), [extra[name] / 2**20 for name in names], color=COLOURS[2])
-    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_yticks(range(len(names)), names, fontsize=10)
     axis.set_xscale("symlog", linthresh=0.01)
     axis.set_xlabel("MiB of peak extra memory in a step")
     axis.set_title(TITLES[run["layout"]])

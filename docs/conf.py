@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "signopt"
 author = "The signopt developers"
+html_show_copyright = False
 release = __version__
 html_theme = "furo"
 html_static_path = ["_static"]
@@ -21,4 +22,4 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
-exclude_patterns = ["_build", "ports/js/node_modules", "**/README.md"]
+exclude_patterns = ["_build", "ports/js/node_modules", "ports/rust/target", "**/README.md"]

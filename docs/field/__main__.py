@@ -114,7 +114,7 @@ def _page(options: argparse.Namespace) -> int:
 
     results = [json.loads(path.read_text()) for path in sorted(options.reports.glob("*.json"))]
     write_page(results, options.docs / "field" / "compatibility.md")
-    draw(results, options.docs / "_static" / "compatibility.png")
+    draw(results, options.docs / "_static" / "compatibility.svg")
     return 0
 
 

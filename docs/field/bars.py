@@ -20,16 +20,17 @@ def _lengths(result: Mapping[str, Any]) -> dict[str, int]:
 
 
 def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the ports of today that ran, the failing ones at the foot, and write ``path`` as PNG."""
+    """Draw the ports of today that ran, the failing ones at the foot, and write ``path`` as SVG."""
     import matplotlib
 
-    matplotlib.use("Agg")
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "signopt"
     from matplotlib import pyplot
 
     ran = [each for each in results if "report" in each and not each["past"]]
     ran.sort(key=lambda each: (verdict(each) == "bug", verdict(each) == "choice", each["rule"], each["name"]))
     labels = [f"{each['rule']}  {each['name']}  {each['version']}" for each in ran]
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.24 * len(ran)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(6.2, 1.2 + 0.24 * len(ran)), layout="constrained")
     left = [0] * len(ran)
     for status, colour in _COLOURS.items():
         widths = [_lengths(each).get(status, 0) for each in ran]
@@ -43,8 +44,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("checks, each counted once per dtype")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.16, y=0.01)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.06), ncols=4, frameon=False)
+    axes.margins(x=0.3, y=0.01)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

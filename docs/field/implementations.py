@@ -37,6 +37,21 @@ on it by hand, and agrees with what was read. *read*: its source was read at tha
    row.hidden = !row.textContent.toLowerCase().includes(this.value.toLowerCase())">
 
 """
+TAIL = """
+## Read and not run
+
+The suite had no GPU, no XPU and no Julia, which DeepSpeed's FusedLion, the 8-bit Lion of bitsandbytes on XPU, the
+Triton kernel of lion-pytorch and Optimisers.jl need. bitsandbytes 0.49.2 takes no CPU tensors; the builder of DeepSpeed
+0.19.7 refuses a machine without an accelerator; llm-foundry imports Composer, which wants an older torch; hazdzz/Tiger
+and mrsteyk/tiger-pytorch are not published as packages.
+
+## Not judged
+
+- MegEngine's Tiger: there is no release for this Python.
+- adv-lion 0.1.1 cannot be imported on file systems that tell upper from lower case: its `util/__init__.py` asks for
+  `BF16_Stochastic_Rounding`, and the wheel has `bf16_stochastic_rounding.py`.
+- decoupledLionW 0.1.2 is a wheel without a module.
+"""
 
 
 def load() -> list[dict[str, str]]:
@@ -95,7 +110,7 @@ def state(entries: list[dict[str, str]]) -> str:
 def main() -> None:
     """Write both pages."""
     entries = load()
-    (FOLDER / "implementations.md").write_text(HEAD.format(count=len(entries)) + table(entries), "utf-8")
+    (FOLDER / "implementations.md").write_text(HEAD.format(count=len(entries)) + table(entries) + TAIL, "utf-8")
     (FOLDER / "state.md").write_text(state(entries), "utf-8")
 
 

@@ -71,7 +71,7 @@ releases of the past. Suite {suites}, profile {profiles}, run {when} on {machine
 A port fails only where it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
 and the default hyperparameters are its author's choice, and are listed as such.
 
-![Checks passed and failed, per port](../_static/compatibility.png)
+![Checks passed and failed, per port](../_static/compatibility.svg)
 """
 
 

@@ -20,7 +20,7 @@ def test_the_pages_are_those_of_the_data(script):
     entries = script.load()
     assert (FOLDER / "state.md").read_text("utf-8") == script.state(entries)
     page = (FOLDER / "implementations.md").read_text("utf-8")
-    assert page.endswith(script.table(entries))
+    assert page.endswith(script.table(entries) + script.TAIL)
     assert f"{len(entries)} public implementations" in page
 
 

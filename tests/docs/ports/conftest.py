@@ -1,5 +1,6 @@
 """The worked ports of the documentation, built once."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,3 +33,22 @@ def js_folder():
     if major < 18:
         pytest.skip(f"the worked JavaScript port needs node 18 or later, found {major}")
     return PORTS / "js"
+
+
+@pytest.fixture(scope="session")
+def cargo(tmp_path_factory):
+    """``cargo(*arguments, **environment)`` in the folder of the Rust port, built outside of it, without a network."""
+    program = shutil.which("cargo")
+    if program is None:
+        pytest.skip("the worked Rust port needs cargo")
+    target = tmp_path_factory.mktemp("rust")
+
+    def run(*arguments, folder=PORTS / "rust", **environment):
+        environment = {**os.environ, "CARGO_TARGET_DIR": str(target), **environment}
+        command = [program, *arguments, "--offline"]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+    built = run("test", "--no-run")
+    assert built.returncode == 0, built.stderr
+    run.program = target / "debug" / "port"
+    return run

@@ -1,4 +1,4 @@
-"""The worked C and JavaScript ports: right through their own vector tests, and through JSON lines."""
+"""The worked C, JavaScript and Rust ports: right through their own vector tests, and through JSON lines."""
 
 import json
 import os
@@ -56,6 +56,12 @@ def test_the_javascript_port_passes_its_vectors(js_folder, vectors):
     assert "# skipped 10" in result.stdout
 
 
+def test_the_rust_port_passes_its_vectors(cargo, vectors):
+    result = cargo("test", "--test", "vectors", SIGNOPT_VECTORS=str(vectors))
+    assert result.returncode == 0, result.stdout[-2000:]
+    assert "1 passed" in result.stdout
+
+
 @pytest.fixture(scope="module")
 def spoiled(vectors, tmp_path_factory):
     """The vectors of Lion in float32 with one bit of one outcome changed."""
@@ -90,6 +96,12 @@ def test_a_canary_that_passes_and_an_unknown_requirement_fail_the_javascript_tes
     assert all(run_js(js_folder, folder).returncode for folder in tame)
 
 
+def test_a_canary_that_passes_and_an_unknown_requirement_fail_the_rust_test(cargo, tame):
+    said = [cargo("test", "--test", "vectors", SIGNOPT_VECTORS=str(folder)).stdout for folder in tame]
+    assert "is wrong on purpose, and passes" in said[0]
+    assert "a vector requires moon" in said[1]
+
+
 def test_the_c_vector_test_can_fail(c_build, spoiled):
     result = run_c(c_build, [spoiled / "lion-float32.json"])
     assert result.returncode == 1
@@ -99,6 +111,12 @@ def test_the_c_vector_test_can_fail(c_build, spoiled):
 def test_the_javascript_vector_test_can_fail(js_folder, spoiled):
     result = run_js(js_folder, spoiled)
     assert result.returncode == 1
+    assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
+
+
+def test_the_rust_vector_test_can_fail(cargo, spoiled):
+    result = cargo("test", "--test", "vectors", SIGNOPT_VECTORS=str(spoiled))
+    assert result.returncode != 0
     assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
 
 
@@ -121,6 +139,13 @@ def test_the_javascript_port_is_right(js_folder, rule):
     report = checked(["node", js_folder / "port.mjs"], rule)
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 100
+
+
+@pytest.mark.parametrize(("rule", "profile"), [("lion", "strict"), ("signum", "core"), ("tiger", "core")])
+def test_the_rust_port_is_right(cargo, rule, profile):
+    report = checked([cargo.program], rule, profile)
+    assert report.verdict == "pass", report.failures[:1]
+    assert report.counts["passed"] > 50
 
 
 @pytest.mark.parametrize(("rule", "right", "wrong", "word"), [
