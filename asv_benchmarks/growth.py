@@ -62,7 +62,7 @@ def medians(tensors: Tensors) -> dict[str, float]:
 
 
 def caches() -> dict[str, int]:
-    """Bytes of the first processor's data caches, as Linux tells them."""
+    """Bytes of the first processor's data caches, as Linux gives them."""
     found: dict[str, Any] = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         if (index / "type").read_text().strip() != "Instruction":

@@ -138,7 +138,7 @@ def _blas() -> list[str]:
 
 
 def extra_memory(step: Any) -> int | None:
-    """The highest resident memory during a step, over that before it, in bytes; None where Linux does not tell."""
+    """The highest resident memory during a step, over that before it, in bytes; None if Linux does not say."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

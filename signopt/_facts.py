@@ -61,7 +61,7 @@ _ANY: tuple[Look, ...] = (operator.attrgetter("shape", "dtype"),)
 
 
 class _AttributeFacts(Facts):
-    """Facts that the arrays' own attributes tell."""
+    """Facts that the arrays' own attributes give."""
 
     def __init__(self, arrays: Sequence[Array], looks: Sequence[Look]) -> None:
         self._looks = looks

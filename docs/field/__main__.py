@@ -91,12 +91,12 @@ def _one(options: argparse.Namespace) -> int:
 
 def _shortened(report: dict[str, Any]) -> dict[str, Any]:
     """Keep what the page and a reader need: every status, and of each group of checks the first failure."""
-    checks, told = [], set()
+    checks, reported = [], set()
     for each in report["checks"]:
         short = {key: each[key] for key in ("id", "dtype", "status", "reason") if each[key]}
         group = each["id"].partition("/")[0]
-        if each["failures"] and group not in told:
-            told.add(group)
+        if each["failures"] and group not in reported:
+            reported.add(group)
             short["failure"] = each["failures"][0]
         checks.append(short)
     return report | {"checks": checks}

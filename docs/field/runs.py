@@ -45,7 +45,7 @@ class Row:
 
 
 def rows(past: Path | None = None) -> Iterator[Row]:
-    """Yield every candidate as installed, then the releases of the past that a finding tells of.
+    """Yield every candidate as installed, then the releases of the past that a finding is about.
 
     Each folder of ``past`` is called ``distribution-version`` and was filled by ``pip install --no-deps --target``.
     """
@@ -53,9 +53,9 @@ def rows(past: Path | None = None) -> Iterator[Row]:
     yield from (Row(candidate) for candidate in candidates)
     for folder in sorted(past.iterdir()) if past else []:
         distribution, _, version = folder.name.rpartition("-")
-        told = {port for finding in load() if version in finding.versions for port in finding.ports}
+        named = {port for finding in load() if version in finding.versions for port in finding.ports}
         wanted = [each for each in candidates if each.distribution == distribution]
-        yield from (Row(each, folder) for each in wanted if f"{each.rule}/{each.name}" in told)
+        yield from (Row(each, folder) for each in wanted if f"{each.rule}/{each.name}" in named)
 
 
 def run_row(row: Row, out: Path, profile: str, seconds: float) -> Mapping[str, Any]:

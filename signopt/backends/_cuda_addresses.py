@@ -14,7 +14,7 @@ HOST_TO_DEVICE = 1
 
 @dataclass
 class _Staging:
-    """Page-locked host memory that a copy reads from, and the event that tells when it has."""
+    """Page-locked host memory that a copy reads from, and the event that says when it has."""
 
     memory: Any
     copied: Any

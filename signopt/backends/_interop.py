@@ -150,7 +150,7 @@ def sharing_memory(
 ) -> type[Backend]:
     """``backend`` for torch tensors, which it sees through ``view``; its work is queued on ``stream()``.
 
-    Autograd is told that the tensors have changed, so that a backward pass that needs their old values is an error.
+    Autograd learns that the tensors have changed, so that a backward pass that needs their old values is an error.
     """
     own = {"name": backend.name, "_bridge": _Bridge(backend, view, stream)}
     return type(f"Sharing{backend.__name__}", (_Sharing,), own)

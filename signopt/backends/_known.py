@@ -1,4 +1,4 @@
-"""What the facts of a tensor, as :func:`signopt.tiger_facts` gives them, tell the CPU backends of one of its shards."""
+"""What the CPU backends learn of a shard from the facts of its tensor, as :func:`signopt.tiger_facts` gives them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def tells_rms(facts: Floats, ndim: int, traits: RoleTraits) -> bool:
-    """Whether the RMS comes from ``facts``; one triple of an embedding tells of a shard whose rows are whole."""
+    """Whether the RMS comes from ``facts``; one triple of an embedding describes a shard whose rows are whole."""
     return traits.rms is not None and not (traits.rms == "row" and facts.ndim < ndim)
 
 

@@ -38,7 +38,7 @@ class Look:
     chunk_limit : int
         Elements looked at together, whose squares in float64 fit in the scratch memory of a thread.
     facts : array, optional
-        What is known already, if this is a shard: no NaN is looked for then, nor an RMS that the facts tell.
+        What is known already, if this is a shard: no NaN is looked for then, nor an RMS that the facts give.
 
     Attributes
     ----------

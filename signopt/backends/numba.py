@@ -99,7 +99,7 @@ class NumbaBackend(Backend):
         return write
 
     def _rows_known(self, facts: Known | None) -> bool:
-        """Whether any facts tell of rows one by one, which the kernels find out themselves."""
+        """Whether any facts describe rows one by one, which the kernels find out themselves."""
         rows = zip(facts or (), self._params, self._traits, strict=False)
         return any(
             its is not None and traits.rms == "row" and tells_rms(its, param.ndim, traits)

@@ -101,7 +101,7 @@ class Binding:
     def prepare_shards(
         self, given: list[Any], coefficients: Coefficients, facts: Mapping[str, Array]
     ) -> Callable[[], None]:
-        """As :meth:`prepare`; a parameter with facts is a shard of the tensor that they tell of."""
+        """As :meth:`prepare`; a parameter with facts is a shard of the tensor that they describe."""
         if not given:
             return lambda: None
         if self._storage.rounding == "stochastic":

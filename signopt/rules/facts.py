@@ -103,7 +103,7 @@ def checked_facts(param: Array, facts: Array, traits: RoleTraits, name: str = "f
 
 
 def has_nan(xp: Namespace, g: Array, facts: Array | None = None) -> Array:
-    """Whether any element of ``g``, or of the tensor that ``facts`` tell of, is NaN."""
+    """Whether any element of ``g``, or of the tensor that ``facts`` describe, is NaN."""
     if facts is None and not is_traced(g):
         return xp.any(g != g)
     with binary64(g):

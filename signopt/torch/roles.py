@@ -29,7 +29,7 @@ def groups(model: nn.Module) -> list[dict[str, Any]]:
     matrix     everything else
     ========== ===================================================================================================
 
-    The source reads roles from names, of which torch's tell less: ``encoder.norm.weight`` would be a matrix.
+    The source reads roles from names, of which torch's say less: ``encoder.norm.weight`` would be a matrix.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class Tiger(SignOptimizer):
     role : {"matrix", "embedding", "bias", "scale"}, optional
         Of the parameters of a group; give it in the group. Without it, roles are read from the names, as the source
         does (:func:`signopt.roles.role_of`), if the parameters come as (name, parameter) pairs; all else are matrices.
-        :func:`signopt.torch.groups` makes groups with the roles that the modules tell.
+        :func:`signopt.torch.groups` makes groups with the roles that the modules have.
 
     Warns
     -----

@@ -464,7 +464,7 @@ def test_new_gradients_are_recognised_without_a_look_at_each(view, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error", "match"),
+    ("damage", "error", "match"),
     [
         (lambda grad: None, TypeError, "'13'.* is None"),
         (lambda grad: grad.get(), TypeError, "'13'.* one array library"),
@@ -475,10 +475,10 @@ def test_new_gradients_are_recognised_without_a_look_at_each(view, monkeypatch):
         (lambda grad: grad[None], ValueError, r"'13'.* \(1, 4, 3\)"),
     ],
 )
-def test_one_unfit_gradient_among_many(spoil, error, match):
+def test_one_unfit_gradient_among_many(damage, error, match):
     params, grads = arrays([(4, 3)] * 20)
     opt = signopt.Lion(params)
     opt.step(grads)
     fresh = [grad.copy() for grad in grads]
-    fresh[13] = spoil(fresh[13])
+    fresh[13] = damage(fresh[13])
     assert_step_changes_nothing(opt, fresh, error, match)

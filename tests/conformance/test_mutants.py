@@ -246,7 +246,7 @@ def _placed(rng: np.random.Generator, hyper: dict[str, Any], dtype: str) -> Iter
 
 
 def run(port: Any, scene: Scene, times: int = 1) -> list[np.ndarray]:
-    """All that the port shows after each step, flat: gradients spoilt or not, parameters, momentum."""
+    """All that the port shows after each step, flat: gradients changed or not, parameters, momentum."""
     for _ in range(times):
         shown = list(_steps(port, scene))
     return shown
@@ -262,8 +262,8 @@ def _steps(port: Any, scene: Scene) -> Iterator[np.ndarray]:
         handed = {name: g.copy(order="K") if g.flags.c_contiguous else g for name, g in grads.items()}
         before = flat(handed)
         port.step(handed)
-        spoilt = not np.array_equal(before, flat(handed), equal_nan=True)
-        yield np.concatenate([[float(spoilt)], flat(port.params()), flat(port.momentum() or {})])
+        changed = not np.array_equal(before, flat(handed), equal_nan=True)
+        yield np.concatenate([[float(changed)], flat(port.params()), flat(port.momentum() or {})])
 
 
 def flat(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -66,13 +66,13 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_made_anew(tmp_path, damage):
-    pattern, spoil = DAMAGES[damage]
+    pattern, damaged = DAMAGES[damage]
     assert answer(PROBE, NUMBA_CACHE_DIR=str(tmp_path)) == "None"
     files = [*tmp_path.rglob(pattern)]
     assert files
     whole = {file: file.read_bytes() for file in files}
     for file, content in whole.items():
-        file.write_bytes(spoil(content))
+        file.write_bytes(damaged(content))
     assert answer(PROBE, NUMBA_CACHE_DIR=str(tmp_path)) == "None"
     assert all(len(file.read_bytes()) >= len(content) for file, content in whole.items())
 

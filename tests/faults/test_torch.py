@@ -1,4 +1,4 @@
-"""torch's tensors: autograd is told, no graph is kept, and what is no plain tensor is named or left to the rule."""
+"""torch: autograd learns of changes, no graph is kept, and what is no plain tensor is named or left to the rule."""
 
 import gc
 import weakref

@@ -272,7 +272,7 @@ def test_groups_of_every_rounding_resume(carry, tmp_path, monkeypatch):
     assert not (opt.params["kernel"] == 1).all()
 
 
-def spoilt(change):
+def damaged(change):
     state = groups().state_dict()
     change(state)
     return state
@@ -302,7 +302,7 @@ def test_a_state_that_does_not_fit_changes_no_group(change, error, words):
     opt.step(gradients(0))
     before, state = snapshot(opt), opt.state_dict()
     with pytest.raises(error, match=words):
-        opt.load_state_dict(spoilt(change))
+        opt.load_state_dict(damaged(change))
     assert_as(opt, before)
     assert opt["matrices"].state_dict()["hyper"] == state["groups"]["matrices"]["hyper"]
 

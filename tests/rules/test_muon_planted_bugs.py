@@ -216,8 +216,8 @@ def _is_right_at_the_edges(step):
         return False
     g[1, 2] = np.inf
     one = {"ns_coefficients": (1.0, 0.0, 0.0), "ns_steps": 1}
-    spoilt = [step(p.copy(), g, m.copy(), **options)[0] for options in ({}, one)]
-    return all(np.isnan(array).all() for array in spoilt) and _rounds_as_written(step) and _decays_rightly(step)
+    results = [step(p.copy(), g, m.copy(), **options)[0] for options in ({}, one)]
+    return all(np.isnan(array).all() for array in results) and _rounds_as_written(step) and _decays_rightly(step)
 
 
 def _rounds_as_written(step):

@@ -40,13 +40,13 @@ class _Server:
         out: list[bytes] = []
         try:
             value = self._call(head["call"], arguments)
-            told = {"value": spell(value, lambda array: _array(array, out))}
+            outcome = {"value": spell(value, lambda array: _array(array, out))}
         # A port is foreign code: whatever it raises, even to leave the process, is its answer.
         except BaseException as error:
             out.clear()
-            told = {"error": _error(error)}
+            outcome = {"error": _error(error)}
         changes = self._borrower.changes()
-        head = {"number": head["number"], "changed": [number for number, _ in changes], **told}
+        head = {"number": head["number"], "changed": [number for number, _ in changes], **outcome}
         return join(head, [*(content for _, content in changes), *out])
 
     def _arguments(self, head: Mapping[str, Any], blocks: list[memoryview]) -> Any:

@@ -16,7 +16,7 @@ def _by_position(self: NumpyPort, grads: Arrays, name: str) -> Array:
     return grads[sorted(grads)[list(self.p).index(name)]]
 
 
-def _spoils_gradient(self: NumpyPort, grads: Arrays, name: str) -> Array:
+def _overwrites_gradient(self: NumpyPort, grads: Arrays, name: str) -> Array:
     given = grads[name].copy()
     grads[name][...] = given * given.dtype.type(0.5)
     return given
@@ -109,7 +109,7 @@ TENSORS: list[Row] = [
         {"fetch": lambda self, grads, name: grads[name].ravel(order="K").reshape(grads[name].shape)},
     ),
     ("square-transposed", "square gradients transposed", {"fetch": _square_transposed}),
-    ("gradient-spoiled", "the caller's gradient overwritten", {"fetch": _spoils_gradient}),
+    ("gradient-spoiled", "the caller's gradient overwritten", {"fetch": _overwrites_gradient}),
 ]
 
 

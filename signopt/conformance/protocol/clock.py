@@ -1,8 +1,8 @@
 """How long a port has had: the seconds in which the machine let it run, or in which it waited of its own accord.
 
 On a busy machine a process stands in a queue for the processor, and a fixed time limit would then accuse it of the
-load. Linux says, for each thread, its processor time, whether it wants to run, and how long it has stood in the queue;
-if nothing says so, these are the seconds of the wall.
+load. Linux gives, for each thread, its processor time, whether it wants to run, and how long it has stood in the queue;
+if the system gives neither, these are the seconds of the wall.
 """
 
 from __future__ import annotations

@@ -91,9 +91,9 @@ def test_a_state_with_more_than_the_momentum_cannot_be_set_and_the_error_says_wh
 
 
 def test_what_stands_beside_the_momentum_belongs_to_each_parameter_alone():
-    told = port(CountingTensor, beside={"step": torch.zeros(())})
+    declared = port(CountingTensor, beside={"step": torch.zeros(())})
     from_a_function = port(CountingTensor, beside=lambda param: {"step": torch.zeros((), dtype=param.dtype)})
-    for each in (told, from_a_function):
+    for each in (declared, from_a_function):
         each.init(PARAMS, HYPER, MOMENTUM)
         each.step(GRADS)
         each.step(GRADS)

@@ -13,7 +13,7 @@ LINUX = sys.platform == "linux"
 
 
 class System:
-    """A machine that is told what its threads did."""
+    """A machine whose threads did what a test says."""
 
     def __init__(self):
         self.wall, self.threads = 0.0, {(1, 1): ThreadTimes(0.0, 0.0, False)}
@@ -32,7 +32,7 @@ class System:
     [
         (1.0, 0.0, True, 1.0),  # alone on the machine
         (0.25, 0.75, True, 0.25),  # three others beside it
-        (0.25, 0.0, True, 0.25),  # the same where the queue is not told
+        (0.25, 0.0, True, 0.25),  # the same where the queue is not known
         (0.0, 0.0, False, 1.0),  # asleep
         (0.1, 0.4, False, 0.6),  # partly asleep
         (0.0, 1.0, True, 0.0),  # never let in
@@ -68,7 +68,7 @@ def test_many_threads_count_once():
     assert clock.look() == pytest.approx(1.0)
 
 
-@pytest.mark.skipif(not LINUX, reason="only Linux tells the times of threads")
+@pytest.mark.skipif(not LINUX, reason="only Linux gives the times of threads")
 def test_the_times_are_the_systems():
     before = thread_times([os.getpid()])
     until = time.process_time() + 0.2
@@ -80,7 +80,7 @@ def test_the_times_are_the_systems():
     assert thread_times([2**22 + 1]) == {}
 
 
-@pytest.mark.skipif(not LINUX, reason="only Linux tells the times of threads")
+@pytest.mark.skipif(not LINUX, reason="only Linux gives the times of threads")
 def test_a_process_that_is_crowded_out_gets_more_of_the_wall():
     """One that computes beside three busy ones on its processor has had a quarter of the time, or so."""
     processor = {min(os.sched_getaffinity(0))}

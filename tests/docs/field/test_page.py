@@ -32,5 +32,5 @@ def test_no_check_of_a_published_row_was_left_out() -> None:
 def test_every_finding_is_on_the_page() -> None:
     rows = {(f"{each['rule']}/{each['name']}", each.get("version")) for each in RESULTS}
     for finding in load():
-        told = {(port, version) for port in finding.ports for version in finding.versions}
-        assert told & rows, finding.title
+        named = {(port, version) for port in finding.ports for version in finding.versions}
+        assert named & rows, finding.title

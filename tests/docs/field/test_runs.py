@@ -121,9 +121,9 @@ def test_a_row_of_the_past_has_a_name_and_a_path_of_its_own(tmp_path: Path, monk
     folder = tmp_path / "my-dist-0.9"
     folder.mkdir()
     mine, other = candidate(distribution="my-dist", environment={"BACKEND": "x"}), candidate(name="other")
-    told = replace(FINDING, ports=("lion/a/b, c",), versions=("0.9",))
+    known = replace(FINDING, ports=("lion/a/b, c",), versions=("0.9",))
     monkeypatch.setattr(runs, "discover", lambda: iter([mine, other]))
-    monkeypatch.setattr(runs, "load", lambda: (told,))
+    monkeypatch.setattr(runs, "load", lambda: (known,))
     monkeypatch.setenv("PYTHONPATH", "before")
     (tmp_path / "my-dist-0.8").mkdir()
     present, _, past = rows(tmp_path)

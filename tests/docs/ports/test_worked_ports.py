@@ -63,9 +63,9 @@ def test_the_rust_port_passes_its_vectors(cargo, vectors):
 
 
 @pytest.fixture(scope="module")
-def spoiled(vectors, tmp_path_factory):
+def damaged(vectors, tmp_path_factory):
     """The vectors of Lion in float32 with one bit of one outcome changed."""
-    folder = tmp_path_factory.mktemp("spoiled")
+    folder = tmp_path_factory.mktemp("damaged")
     text = (vectors / "lion-float32.json").read_text()
     (folder / "lion-float32.json").write_text(text.replace('[["3f7c0000"]', '[["3f7c0001"]', 1))
     assert (folder / "lion-float32.json").read_text() != text
@@ -102,20 +102,20 @@ def test_a_canary_that_passes_and_an_unknown_requirement_fail_the_rust_test(carg
     assert "a vector requires moon" in said[1]
 
 
-def test_the_c_vector_test_can_fail(c_build, spoiled):
-    result = run_c(c_build, [spoiled / "lion-float32.json"])
+def test_the_c_vector_test_can_fail(c_build, damaged):
+    result = run_c(c_build, [damaged / "lion-float32.json"])
     assert result.returncode == 1
     assert re.search(r"FAILED lion/float32/\S+: params w\[0\] is 3f7c0000", result.stdout)
 
 
-def test_the_javascript_vector_test_can_fail(js_folder, spoiled):
-    result = run_js(js_folder, spoiled)
+def test_the_javascript_vector_test_can_fail(js_folder, damaged):
+    result = run_js(js_folder, damaged)
     assert result.returncode == 1
     assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
 
 
-def test_the_rust_vector_test_can_fail(cargo, spoiled):
-    result = cargo("test", "--test", "vectors", SIGNOPT_VECTORS=str(spoiled))
+def test_the_rust_vector_test_can_fail(cargo, damaged):
+    result = cargo("test", "--test", "vectors", SIGNOPT_VECTORS=str(damaged))
     assert result.returncode != 0
     assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
 
@@ -155,11 +155,11 @@ def test_the_rust_port_is_right(cargo, rule, profile):
 def test_a_bug_in_the_c_port_is_found(c_build, tmp_path, rule, right, wrong, word):
     """Momentum coefficients exchanged, or A taken for A², compiled anew."""
     source = (PORTS / "c" / "rules_impl.h").read_text()
-    spoiled = source.replace(right, wrong)
-    assert spoiled != source
+    damaged = source.replace(right, wrong)
+    assert damaged != source
     for path in (PORTS / "c").iterdir():
         (tmp_path / path.name).write_text(path.read_text())
-    (tmp_path / "rules_impl.h").write_text(spoiled)
+    (tmp_path / "rules_impl.h").write_text(damaged)
     subprocess.run(["make", "-C", tmp_path, f"OUT={tmp_path}", tmp_path / "port"], check=True, capture_output=True)
     report = checked([tmp_path / "port"], rule, "core")
     assert report.verdict == "fail"

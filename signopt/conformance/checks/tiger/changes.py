@@ -23,7 +23,7 @@ def window(s: Session) -> None:
 
 @check("changes/weights", rules=TIGER)
 def weights(s: Session) -> None:
-    """What came into the momentum under one β and k keeps its weight under others, which later signs tell to a few ulp.
+    """What came into the momentum under one β and k keeps its weight under others, which later signs show to a few ulp.
 
     Under one β and k alone a common factor on all weights shows in no sign.
     """

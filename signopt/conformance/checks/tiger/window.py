@@ -61,7 +61,7 @@ def window_mean(s: Session) -> None:
 
 @check("window/given-momentum", rules=TIGER)
 def given_momentum(s: Session) -> None:
-    """The window's gradients join a momentum that is given with the weight (1−β)/k, which later signs tell."""
+    """The window's gradients join a momentum that is given with the weight (1−β)/k, which later signs show."""
     for k in (2, 3):
         start = {"a/bias": s.array(sized(s, 24))}
         run = s.start(start, s.hyper(accumulation_steps=k), {"a/bias": s.array(sized(s, 24))})
