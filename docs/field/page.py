@@ -68,7 +68,7 @@ def _head(ran: Sequence[Result], present: int) -> str:
 releases of the past. Suite {suites}, profile {profiles}, run {when} on {machines}, without a GPU.
 `bash docs/field/run.sh FOLDER` makes the environment, runs the matrix and writes this page.
 
-A port fails only where it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
+A port fails only if it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
 and the default hyperparameters are its author's choice, and are listed as such.
 
 ![Checks passed and failed, per port](../_static/compatibility.svg)
