@@ -103,7 +103,7 @@ def _kinds(theirs: Any) -> list[tuple[str, Any]]:
         last = variable.path.rsplit("/", 1)[-1]
         kind = "momentum" if last.endswith("_momentum") else last
         if kind not in ("iteration", "learning_rate", "momentum"):
-            raise ValueError(f"theirs keeps {variable.path!r}, for which Lion has no place")
+            raise ValueError(f"theirs keeps {variable.path!r}, which Lion has no place for")
         kinds.append((kind, to_host(variable.value)))
     return kinds
 

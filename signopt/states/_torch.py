@@ -212,14 +212,16 @@ def _check_settings(their: _Their, name: str) -> None:
     demands = (_DECAY if their.group.get("weight_decay") else {}) | _REST
     for setting, demanded in demands.items():
         if setting in their.group and bool(their.group[setting]) != demanded:
-            raise ValueError(f"theirs has {setting}={their.group[setting]!r} for {name!r}, which this rule has not")
+            raise ValueError(
+                f"theirs has {setting}={their.group[setting]!r} for {name!r}, which this rule does not have"
+            )
     foreign = [
         key
         for key, value in their.state.items()
         if key not in (*_MOMENTA, "step") and value is not None and not _is_empty_sum(key, value)
     ]
     if foreign:
-        raise ValueError(f"theirs keeps {', '.join(foreign)} for {name!r}, for which this rule has no place")
+        raise ValueError(f"theirs keeps {', '.join(foreign)} for {name!r}, which this rule has no place for")
 
 
 def _is_empty_sum(key: str, value: Any) -> bool:

@@ -56,7 +56,7 @@ class IsolatedPort:
     def _make(self, target: str, rule: str | None) -> None:
         methods = self._remote.first("making the port", target, rule)
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
-            raise ProtocolViolation(f"no list of methods: {brief(methods)}")
+            raise ProtocolViolation(f"not a list of methods: {brief(methods)}")
         self._methods = methods
 
     def describe(self) -> Any:

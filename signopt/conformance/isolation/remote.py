@@ -113,7 +113,7 @@ def _raise(error: Any) -> NoReturn:
 
 def _numbers(value: Any) -> list[int]:
     if not isinstance(value, list) or not all(type(number) is int for number in value):
-        raise ProtocolViolation(f"no list of numbers: {brief(value)}")
+        raise ProtocolViolation(f"not a list of numbers: {brief(value)}")
     return value
 
 
@@ -130,7 +130,7 @@ def _array(spelled: Any, blocks: Iterator[memoryview]) -> Array:
         case [str(name), list(shape), bool(sent)] if all(type(size) is int and 0 <= size < 2**62 for size in shape):
             pass
         case _:
-            raise ProtocolViolation(f"no array is spelled {brief(spelled)}")
+            raise ProtocolViolation(f"not an array: {brief(spelled)}")
     if not sent:
         return _hollow(name, shape)
     block, dtype = _next(blocks), dtype_of(name)

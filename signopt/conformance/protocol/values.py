@@ -81,11 +81,11 @@ def read(spelled: Any, array: Callable[[Any], Any]) -> Any:
             return tuple(read(item, array) for item in items)
         case {"f": str(name), "r": str(shown)}:
             return Foreign(name, shown)
-    raise ProtocolViolation(f"no value is spelled {brief(spelled)}")
+    raise ProtocolViolation(f"not a value: {brief(spelled)}")
 
 
 def _mapping(pairs: list[Any], array: Callable[[Any], Any]) -> dict[Any, Any]:
     try:
         return {read(key, array): read(value, array) for key, value in pairs}
     except (TypeError, ValueError) as error:
-        raise ProtocolViolation(f"no mapping is spelled {brief(pairs)}: {error}") from None
+        raise ProtocolViolation(f"not a mapping: {brief(pairs)}: {error}") from None
