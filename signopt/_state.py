@@ -22,7 +22,9 @@ __all__ = [
     "check_momentum",
     "checked_rests",
     "copied",
+    "labelled",
     "name_difference",
+    "plain",
     "plain_hyper",
     "revived_hyper",
 ]
@@ -209,3 +211,13 @@ def name_difference(what: str, given: Collection[str], wanted: Collection[str], 
     extra = ", ".join(repr(name) for name in given if name not in wanted)
     parts = (f"missing: {missing}" if missing else "", f"not expected: {extra}" if extra else "")
     return f"{what} has other names than the {wanted_are}; " + "; ".join(filter(None, parts))
+
+
+def labelled(momenta: Mapping[str, Array], rests: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of a state under the names that an error calls them by."""
+    return {f"momentum of {n}": m for n, m in momenta.items()} | {f"rest of {n}": rest for n, rest in rests.items()}
+
+
+def plain(value: Any) -> Any:
+    """A hyperparameter as it can be pickled: a mapping as a dict."""
+    return dict(value) if isinstance(value, Mapping) else value

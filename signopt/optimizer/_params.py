@@ -10,7 +10,7 @@ from signopt._namespace import Array, cast, dtype_name, namespace_of
 from signopt._state import name_difference
 from signopt.backends import adopt
 
-__all__ = ["Arrays", "Params", "in_order", "named", "names_of_frozen", "zeros_for"]
+__all__ = ["Arrays", "Params", "counted", "in_order", "named", "names_of_frozen", "zeros_for"]
 
 Arrays: TypeAlias = Mapping[str, Array] | Sequence[Array]
 """Arrays by name, or in an order."""
@@ -89,3 +89,8 @@ def zeros_for(param: Array, momentum_dtype: Any, name: str) -> Array:
     checks.check_dtype(zeros, f"the momentum of params[{name!r}]")
     checks.check_momentum_dtype(dtype_name(param), dtype_name(zeros), f"params[{name!r}]")
     return zeros
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 tensor``, ``2,000 tensors``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

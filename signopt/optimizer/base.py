@@ -17,7 +17,7 @@ from signopt.backends import Backend
 from signopt.backends._stored import Stored
 from signopt.optimizer._binding import Binding, check_params
 from signopt.optimizer._hyperparameter import Hyperparameter, no_such_attribute
-from signopt.optimizer._params import Arrays, Params, named, zeros_for
+from signopt.optimizer._params import Arrays, Params, counted, named, zeros_for
 from signopt.optimizer._rounding import (
     checked_rounding,
     frozen_elements,
@@ -78,9 +78,9 @@ class Optimizer(ABC):
         super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        hyper = ", ".join(f"{name}={_plain(value)!r}" for name, value in self._hyper.items())
+        hyper = ", ".join(f"{name}={state_format.plain(value)!r}" for name, value in self._hyper.items())
         elements = sum(math.prod(param.shape) for param in self._params.values())
-        sizes = f"{_count(len(self._params), 'tensor')}, {_count(elements, 'parameter')}"
+        sizes = f"{counted(len(self._params), 'tensor')}, {counted(elements, 'parameter')}"
         return f"{type(self).__name__}({hyper}) of {sizes}, backend {self.backend!r}"
 
     @property
@@ -142,7 +142,7 @@ class Optimizer(ABC):
         return self._backend.name
 
     @property
-    def step_count(self) -> int:
+    def stepcounted(self) -> int:
         """How many steps (for Tiger: micro-steps) have been taken."""
         return self._steps
 
@@ -243,8 +243,10 @@ class Optimizer(ABC):
         hyper = self._checked_hyper(state_format.revived_hyper(state["hyper"], self._hyper))
         steps = hyperparameters.micro_step(state["step"], "state['step']")
         rests = state_format.checked_rests(state.get("rests", {}), self._rests)
-        live = _labelled(self._momentum, self._rests)
-        saved = state_format.apart(_labelled({name: state["momentum"][name] for name in self._momentum}, rests), live)
+        live = state_format.labelled(self._momentum, self._rests)
+        saved = state_format.apart(
+            state_format.labelled({name: state["momentum"][name] for name in self._momentum}, rests), live
+        )
 
         def write() -> None:
             self._hyper, self._steps = hyper, steps
@@ -283,7 +285,7 @@ class Optimizer(ABC):
                 "momentum": dict(self._momentum),
                 "rests": dict(self._rests),
                 "rounding": self._rounding,
-                "hyper": {name: _plain(value) for name, value in self._hyper.items()},
+                "hyper": {name: state_format.plain(value) for name, value in self._hyper.items()},
                 "roles": dict(self._roles),
                 "steps": self._steps,
                 "backend": self._wanted_backend,
@@ -295,15 +297,3 @@ class Optimizer(ABC):
         self._roles, self._steps = state["roles"], state["steps"]
         self._rounding, self._rests = state["rounding"], state["rests"]
         self._bind(state["backend"])
-
-
-def _labelled(momenta: Mapping[str, Array], rests: Mapping[str, Array]) -> dict[str, Array]:
-    return {f"momentum of {n}": m for n, m in momenta.items()} | {f"rest of {n}": rest for n, rest in rests.items()}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
