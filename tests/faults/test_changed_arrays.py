@@ -129,6 +129,28 @@ def test_a_vector_that_an_optimizer_knows_keeps_its_length(backend):
             array.resize((4,), refcheck=False)
 
 
+@pytest.mark.parametrize(
+    ("cut", "strides"), [(np.s_[:4, ::2], (128, 16)), (np.s_[0, :4:2], (32,))], ids=["plane", "vector"]
+)
+def test_facts_know_strides_that_no_flag_tells_of(cut, strides, facts):
+    array = np.ones((8, 8))[cut]
+    known = _facts.facts_of([array])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        array.strides = strides
+    assert not known.hold([array])
+
+
+def test_facts_know_other_shapes_wherever_they_are_kept(facts):
+    array = np.ones((4, 4))
+    known = _facts.facts_of([array])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for shape in [(2, 8), (8, 2)] * 50:
+            array.shape = shape
+            assert not known.hold([array])
+
+
 def test_structs_are_what_is_tested():
     assert _facts._structs_are_known()
 
