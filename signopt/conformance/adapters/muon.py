@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.adapters.candidate import Candidate, version_of
+from signopt.conformance.adapters.candidate import Candidate, lone_module, version_of
 from signopt.conformance.adapters.keras import KerasPort
 from signopt.conformance.adapters.mlx import MlxPort
 from signopt.conformance.adapters.optax import OptaxPort
@@ -49,6 +49,39 @@ def _torch() -> Port:
         "torch", "muon", lambda params, hyper: import_module("torch").optim.Muon(params, **_of_torch(hyper)),
         _of_torch, "momentum_buffer",
         version=version_of("torch"), ns_dtype="bfloat16", eps_form="max", momentum_form="ema", decay="first",
+        dtypes=("float32", "float64", "bfloat16"), compute="storage",
+    )  # fmt: skip
+
+
+def _of_timm(hyper: Keywords) -> Keywords:
+    if hyper["adjust_lr_fn"] is None:
+        raise ValueError("without adjust_lr_fn this Muon has no scale at all, by its documentation")
+    names = ("lr", "weight_decay", "nesterov", "eps", "ns_steps", "adjust_lr_fn")
+    return {**{name: hyper[name] for name in names}, "momentum": hyper["beta"], "ns_coefficients": _listed(hyper)}
+
+
+def _timm() -> Port:
+    def build(params: list[Any], hyper: Keywords) -> Any:
+        group = {"params": params, "use_fallback": False}
+        return lone_module("timm.optim.muon").Muon([group], **_of_timm(hyper))
+
+    return TorchPort(
+        "timm", "muon", build, _of_timm, "momentum_buffer",
+        version=version_of("timm"), ns_dtype="bfloat16", eps_form="max", momentum_form="ema", decay="first",
+    )  # fmt: skip
+
+
+def _of_jordan(hyper: Keywords) -> Keywords:
+    return {"lr": hyper["lr"], "weight_decay": hyper["weight_decay"], "momentum": hyper["beta"]}
+
+
+def _jordan() -> Port:
+    return TorchPort(
+        "muon-optimizer", "muon",
+        lambda params, hyper: import_module("muon").SingleDeviceMuon(params, **_of_jordan(hyper)),
+        _of_jordan, "momentum_buffer",
+        version=version_of("muon-optimizer"), ns_dtype="bfloat16", eps_form="add", momentum_form="ema", decay="first",
+        fixed=("nesterov", "ns_coefficients", "ns_steps", "eps", "adjust_lr_fn"),
     )  # fmt: skip
 
 
@@ -105,9 +138,10 @@ def _keras(backend: str, **choices: Any) -> Candidate:
     def build() -> Port:
         return KerasPort(
             f"keras/{backend}", "muon",
-            lambda hyper: import_module("keras").optimizers.Muon(**_of_keras(hyper)), _of_keras, "momentums",
+            lambda hyper: import_module("keras").optimizers.Muon(**_of_keras(hyper), exclude_embeddings=False),
+            _of_keras, "momentums",
             version=version_of("keras"), momentum_form="sum", eps_form="add", decay="first",
-            fixed=("eps", "adjust_lr_fn"), defaults={"adjust_lr_fn": "match_rms_adamw"}, **choices,
+            hyper="float32", fixed=("eps", "adjust_lr_fn"), defaults={"adjust_lr_fn": "match_rms_adamw"}, **choices,
         )  # fmt: skip
 
     return Candidate(f"keras/{backend}", "muon", "keras", ("keras", backend), build, {"KERAS_BACKEND": backend})
@@ -153,6 +187,8 @@ def _row(name: str, distribution: str, modules: tuple[str, ...], build: Callable
 
 MUONS: tuple[Candidate, ...] = (
     _row("torch", "torch", ("torch",), _torch),
+    _row("muon-optimizer", "muon-optimizer", ("torch", "muon"), _jordan),
+    _row("timm", "timm", ("torch", "timm"), _timm),
     _row("pytorch-optimizer", "pytorch-optimizer", ("torch", "pytorch_optimizer"), _pytorch_optimizer),
     _row("optax", "optax", ("jax", "optax"), _optax),
     _keras("torch"),

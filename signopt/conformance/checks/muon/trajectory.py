@@ -8,10 +8,9 @@ import numpy as np
 
 from signopt.conformance.checks.muon.values import Array, coarse, muon_check, settings, spectrum
 from signopt.conformance.oracle.formats import format_of
-from signopt.conformance.oracle.muon.blocks import Block
-from signopt.conformance.oracle.muon.exact import iterates, schedule
+from signopt.conformance.oracle.muon.exact import schedule
 from signopt.conformance.oracle.muon.law import scale_of
-from signopt.conformance.oracle.muon.radius import local_error
+from signopt.conformance.oracle.muon.trajectory import follows
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 MOST_STEPS = 5
@@ -43,7 +42,7 @@ def _follow(s: Session, shape: tuple[int, int], grad: Array) -> None:
         kept = len(s.result.failures)
         run = _run(s, shape, grad, hyper, judged=count == 1)
         x = -run.param["w"].astype(np.float64)
-        if before is not None and not _follows(s, before, x, hyper):
+        if before is not None and not follows(before, x, schedule(hyper)[-1], s.habits.precision(s.storage, s.storage)):
             _held_to_the_spread(s, shape, grad, hyper)
         if len(s.result.failures) > kept:
             return
@@ -59,17 +58,6 @@ def _run(s: Session, shape: tuple[int, int], grad: Array, hyper: dict[str, Any],
     run.param = s.driver.params(run.param)
     s.result.judged += grad.size
     return run
-
-
-def _follows(s: Session, before: Array, after: Array, hyper: dict[str, Any]) -> bool:
-    """Whether ``after`` is within the bound of one application of what the polynomial makes of ``before``."""
-    if not np.isfinite(after).all() or not np.isfinite(before).all():
-        return False
-    triple = schedule(hyper)[-1]
-    precision = s.habits.precision(s.storage, s.storage)
-    exact = iterates(Block.of(before), [triple])[-1].floats()
-    bound = local_error(before, 0.0, triple, precision)
-    return bool(np.linalg.norm(after - exact) <= bound)
 
 
 def _held_to_the_spread(s: Session, shape: tuple[int, int], grad: Array, hyper: dict[str, Any]) -> None:
