@@ -64,7 +64,7 @@ def input_error(x: Array, u_error: float, norm: Fraction, divisor: Fraction, pre
         counted = (1 + counted) * (1 + gamma(6, precision.unit)) - 1
     size = float(np.linalg.norm(x))
     lost = _lost_squares(x.size, norm, precision) * over if not precision.scaled else 0.0
-    absolute = math.sqrt(x.size) * precision.underflow * (1 + 2 * over)
+    absolute = math.sqrt(x.size) * precision.stored_underflow * (1 + 2 * over)
     return (size + moved) * (counted + lost) + moved + absolute
 
 
@@ -106,7 +106,8 @@ def local_error(x: Array, radius: float, triple: Triple, precision: Precision) -
     )
     counts = _counts(rows, columns, precision)
     rounded = sum(count * factor * power for count, factor, power in zip(counts, (a, b, c), powers, strict=True))
-    return rounded + _underflow(longer, reach, 1 + a + b + c, precision)
+    products = _underflow(longer, reach, 1 + a + b + c, precision)
+    return rounded + products + _flushed(rows, columns, reach, (a, b, c), precision)
 
 
 def _counts(rows: int, columns: int, precision: Precision) -> tuple[float, float, float]:
@@ -128,3 +129,15 @@ def _counts(rows: int, columns: int, precision: Precision) -> tuple[float, float
 def _underflow(longer: int, reach: float, factors: float, precision: Precision) -> float:
     """Products that underflow: each of at most 16·k³ of them is off by ``tiny`` times what it is multiplied with."""
     return float(precision.underflow * 16 * longer**3 * factors * (1 + reach) ** 4)
+
+
+def _flushed(rows: int, columns: int, reach: float, factors: Triple, precision: Precision) -> float:
+    """What is lost if matrices stored in 16 bits underflow: some seven in X's shape, and some eight squares."""
+    if not precision.accumulates_wider:
+        return 0.0
+    a, b, c = factors
+    whole = math.sqrt(rows * columns)
+    stored = 3 * whole * (1 + a)
+    if b or c:
+        stored += 8 * (min(rows, columns) + whole) * (1 + b + c) * (1 + reach) ** 4
+    return stored * precision.stored_underflow

@@ -99,5 +99,10 @@ class Precision:
 
     @cached_property
     def underflow(self) -> float:
-        """The same in the iteration, where flushing is legal without a declaration."""
+        """The same of products within a sum, where flushing is legal without a declaration."""
+        return float(_SINGLE.smallest_normal) if self.accumulates_wider else self.stored_underflow
+
+    @cached_property
+    def stored_underflow(self) -> float:
+        """The same of what the iteration stores."""
         return float(max(self.iteration.smallest_normal, self.compute.smallest_normal))
