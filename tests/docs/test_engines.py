@@ -37,10 +37,26 @@ def test_a_script_prints_what_its_page_says(page, script, launcher):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     code, output = run(ENGINES / script, launcher=launcher, **flags)
     assert code == 0, output
-    said = (ENGINES / f"{page}.md").read_text().partition("```text\n")[2].partition("```")[0].splitlines()
-    assert said
-    assert [line for line in output.splitlines() if "differ" in line] == said
-    assert all(line.endswith(" 0 differ") for line in said)
+    assert [line for line in output.splitlines() if "differ" in line] == said_on(page)
+
+
+@pytest.mark.parametrize(
+    "trainer", [pytest.param(name, marks=needs(name)) for name in ("accelerate", "lightning", "transformers")]
+)
+def test_a_trainer_of_torch_leaves_the_bits_of_a_plain_loop(trainer):
+    code, output = run(ENGINES / "torch_trainers.py", trainer)
+    assert code == 0, output
+    assert [line for line in output.splitlines() if "differ" in line] == [
+        line for line in said_on("trainers") if line.startswith(trainer)
+    ]
+
+
+def said_on(page):
+    """The lines that a page says its script prints, none of which finds a difference."""
+    lines = (ENGINES / f"{page}.md").read_text().partition("```text\n")[2].partition("```")[0].splitlines()
+    assert lines
+    assert all(line.endswith(" 0 differ") for line in lines)
+    return lines
 
 
 def test_every_script_has_a_page_that_names_it():

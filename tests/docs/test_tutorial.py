@@ -1,15 +1,25 @@
 """The character transformer learns with every optimizer, and each of them gets what the page says."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.bits import assert_same_bits
+
 pytest.importorskip("torch", reason="the model is torch's")
-SCRIPT = Path(__file__).parents[2] / "docs" / "tutorial" / "train.py"
-spec = importlib.util.spec_from_file_location("tutorial_train", SCRIPT)
-tutorial = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tutorial)
+FOLDER = Path(__file__).parents[2] / "docs" / "tutorial"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"tutorial_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tutorial = load("train")
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +49,38 @@ def test_tiger_reads_the_roles_from_the_names():
     assert roles["blocks.0.mix.weight"] == "matrix"
     assert roles["blocks.0.up.bias"] == "bias"
     assert roles["blocks.1.feed_norm.weight"] == roles["norm.weight"] == "scale"
+
+
+@pytest.fixture(scope="module")
+def fronts():
+    """The other script of the page, which imports this one by its name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "train", tutorial)
+        return load("fronts")
+
+
+@pytest.fixture
+def reference(fronts):
+    return fronts.trained(fronts.by_rule, 3)
+
+
+@pytest.mark.parametrize("front", ["by_arrays", "by_torch", "by_compiled_torch", "by_jitted_rule"])
+def test_every_front_trains_to_the_same_bits(front, fronts, reference):
+    if "jitted" in front:
+        pytest.importorskip("jax", reason="JAX is not installed")
+    losses, params = fronts.trained(getattr(fronts, front), 3)
+    assert losses == reference[0]
+    for name, expected in reference[1].items():
+        assert_same_bits(params[name], expected)
+
+
+def test_two_ranks_train_to_the_same_bits(fronts, reference):
+    losses, params = fronts.by_two_ranks(3, tutorial.BATCH)
+    assert losses == reference[0]
+    for name, expected in reference[1].items():
+        assert_same_bits(params[name], expected)
+
+
+def test_a_model_in_jax_trains_to_the_same_losses(fronts, reference):
+    pytest.importorskip("jax", reason="JAX is not installed")
+    assert fronts.furthest(fronts.by_jax(3), reference[0]) < 1e-4
