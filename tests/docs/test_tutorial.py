@@ -54,16 +54,21 @@ def test_tiger_reads_the_roles_from_the_names():
 @pytest.fixture(scope="module")
 def fronts():
     """The other script of the page, which imports this one by its name."""
+    threads = tutorial.torch.get_num_threads()
+    tutorial.torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tutorial, "BATCH", 4)
         patch.setitem(sys.modules, "train", tutorial)
-        return load("fronts")
+        yield load("fronts")
+    tutorial.torch.set_num_threads(threads)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reference(fronts):
     return fronts.trained(fronts.by_rule, 3)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports
 @pytest.mark.parametrize("front", ["by_arrays", "by_torch", "by_compiled_torch", "by_jitted_rule"])
 def test_every_front_trains_to_the_same_bits(front, fronts, reference):
     if "jitted" in front:
