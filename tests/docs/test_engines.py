@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.launch import ROOT, run
+from tests.engines.launch import ROOT, SECONDS, run
 
 ENGINES = ROOT / "docs/engines"
+pytestmark = pytest.mark.timeout(SECONDS + 60)
 
 
 def needs(*modules):

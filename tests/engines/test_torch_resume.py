@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.bits import assert_same_bits
-from tests.engines.launch import ROOT, torchrun
+from tests.engines.launch import ROOT, SECONDS, torchrun
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
+pytestmark = pytest.mark.timeout(3 * SECONDS + 60)
 
 SCRIPT = ROOT / "docs/engines/torch_fsdp2.py"
 
