@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.checks._registry import check
-from signopt.conformance.oracle.binomial import bounds
+from signopt.conformance.oracle.binomial import bounds, most_surplus
 from signopt.conformance.session import NotApplicableError, Session
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +24,6 @@ LOWS = (1, 2, 0x0080, 0x1000, 0x4000, 0x7FFF, 0x8000, 0x8001, 0xC000, 0xFEDC)
 HIGHS = (0x3F80, 0xBF80, 0x3FFF, 0x0001, 0x8042, 0x4F12)
 """Of 1, −1, the last number below 2, subnormals of both signs, and a large number."""
 COPIES = 1 << 18
-LAGS = (1, 2, 3, 4, 5, 7, 8, 15, 16, 32, 64, 128, 256, 1024, 4096, 65536)
 
 
 def _float(bits: Any) -> Array:
@@ -154,47 +153,80 @@ def resolution(session: Session) -> None:
         _expect(session, up, 16 * COPIES, low / 65536, f"of x = 0x3f80{low:04x} away from zero")
 
 
-def _halves(session: Session, size: int = COPIES, low: int = 0x8000) -> Array:
+def _halves(session: Session, shape: int | tuple[int, ...] = COPIES, low: int = 0x8000) -> Array:
     """Which of many copies of one number went away from zero: at half way, fair bits."""
-    return np.equal(_round(session, np.full(size, _float(0x3F80 << 16 | low)[0])), 0x3F81)
+    return np.equal(_round(session, np.full(shape, _float(0x3F80 << 16 | low)[0])), 0x3F81)
+
+
+def _unlike_itself(session: Session, bits: Array, what: str) -> None:
+    """Demand of fair bits, in one row, that those any number of places apart agree as often as they differ."""
+    count = bits.size
+    spectrum = np.fft.rfft(2.0 * bits.ravel() - 1.0, 2 * count)
+    surplus = np.rint(np.fft.irfft(np.abs(spectrum) ** 2)[1:count])
+    pairs = np.arange(count - 1, 0, -1)
+    over = np.abs(surplus) / most_surplus(pairs)
+    lag = int(np.argmax(over)) + 1
+    if over[lag - 1] > 1:
+        agree, of = (int(pairs[lag - 1]) + int(surplus[lag - 1])) // 2, int(pairs[lag - 1])
+        most = float(most_surplus(of)) / 2
+        session.fail(
+            f"{what}, {lag} places apart, agree in {agree} of {of} pairs, and {of / 2:.6g} are expected",
+            allowed=f"{of / 2 - most:.0f} to {of / 2 + most:.0f}", got=str(agree),
+        )  # fmt: skip
 
 
 @check("rounding/elements", rules=RULE)
 def elements(session: Session) -> None:
-    """Elements of one tensor are rounded independently of those near them."""
-    bits = _halves(session)
-    for lag in LAGS:
-        differ = int(np.count_nonzero(bits[lag:] ^ bits[:-lag]))
-        _expect(session, differ, bits.size - lag, 0.5, f"pairs {lag} apart that differ")
+    """Elements of one tensor are rounded independently of each other, whatever their distance and its shape."""
+    for shape in ((2 * COPIES,), (512, 300), (60, 48, 50)):
+        _unlike_itself(session, _halves(session, shape), f"roundings in one call, of shape {shape}")
     quarter = _halves(session, low=0x4000)
-    _expect(
-        session, int(np.count_nonzero(quarter[::2] & quarter[1::2])), quarter.size // 2, 1 / 16, "neighbours both up"
-    )
+    up = int(np.count_nonzero(quarter[::2] & quarter[1::2]))
+    _expect(session, up, quarter.size // 2, 1 / 16, "neighbours both up")
 
 
 @check("rounding/steps", rules=RULE)
 def steps(session: Session) -> None:
     """Each call has words of its own, whatever was rounded before, and in whatever shape."""
-    calls = [_halves(session) for _ in range(5)]
-    pairs = [(0, 1), (1, 2), (2, 3), (3, 4), (0, 2), (1, 3), (0, 3), (0, 4)]
-    for first, second in pairs:
-        for lag in (0, 1, 2, 4, 8):
-            differ = int(np.count_nonzero(calls[first][lag:] ^ calls[second][: COPIES - lag]))
-            what = f"bits of call {first} that differ from those of call {second} {lag} places further"
-            _expect(session, differ, COPIES - lag, 0.5, what)
-    other = _round(session, np.full((512, 300), _float(0x3F808000)[0])).ravel() == 0x3F81
-    _expect(session, int(np.count_nonzero(other ^ calls[4][: other.size])), other.size, 0.5, "bits of another shape")
+    shapes = ((COPIES // 8,), (COPIES // 8,), (256, COPIES // 2048))
+    calls = [_halves(session, shapes[i % 3]).ravel() for i in range(40)]
+    _unlike_itself(session, np.concatenate(calls), f"roundings in 40 calls of {COPIES // 8} numbers in a row")
+
+
+@check("rounding/every-size", rules=RULE)
+def every_size(session: Session) -> None:
+    """Numbers of every exponent, every leading digit and both signs are rounded at random, up to overflow."""
+    exponents = np.arange(0 if session.habits.subnormals == "keep" else 1, 0xFF) << 7
+    digits = np.arange(128)
+    highs = np.concatenate([exponents | 0x2A, exponents | 0x8055, 0x3F80 | digits, 0xC280 | digits])
+    for low, chance in ((0x4000, 0.25), (0xC000, 0.75)):
+        x = np.repeat(_float((highs << 16 | low).astype(np.uint32)), 512)
+        counts = (_round(session, x) == np.repeat(highs + 1, 512)).reshape(-1, 512).sum(axis=1)
+        for high, count in zip(highs.tolist(), counts.tolist(), strict=True):
+            _expect(session, count, 512, chance, f"of x = 0x{high:04x}{low:04x} away from zero")
 
 
 @check("rounding/tails", rules=RULE)
 def tails(session: Session) -> None:
-    """Every place of a small tensor is rounded at random, its last elements and single numbers too."""
-    counts = sum(_halves(session, 259).astype(np.int64) for _ in range(256))
-    for place, count in enumerate(np.asarray(counts).tolist()):
-        _expect(session, count, 256, 0.5, f"of 256 calls that rounded element {place} of 259 away from zero")
-    singles = np.concatenate([_halves(session, 1) for _ in range(1024)])
-    _expect(session, int(singles.sum()), singles.size, 0.5, "single numbers away from zero")
-    _expect(session, int((singles[1:] ^ singles[:-1]).sum()), singles.size - 1, 0.5, "single numbers unlike the last")
+    """Every place of a tensor is rounded at random, its last elements too, in small ones and in those of odd size."""
+    for size, calls in ((259, 128), (5119, 96)):
+        counts = sum(_halves(session, size).astype(np.int64) for _ in range(calls))
+        for place, count in enumerate(np.asarray(counts).tolist()):
+            _expect(session, count, calls, 0.5, f"of {calls} calls that rounded element {place} of {size} up")
+    for size in range(2, 34):
+        calls = -(-256 // size)
+        up = sum(int(_halves(session, size).sum()) for _ in range(calls))
+        _expect(session, up, calls * size, 0.5, f"in tensors of {size} elements away from zero")
+
+
+@check("rounding/singles", rules=RULE)
+def singles(session: Session) -> None:
+    """Single numbers are rounded at random, each call for itself, with an axis and without."""
+    for shape, count in (((1,), 1024), ((), 256)):
+        bits = np.array([_halves(session, shape).ravel()[0] for _ in range(count)])
+        _expect(session, int(bits.sum()), count, 0.5, f"single numbers of shape {shape} away from zero")
+        unlike = int((bits[1:] ^ bits[:-1]).sum())
+        _expect(session, unlike, count - 1, 0.5, f"single numbers of shape {shape} unlike the last")
 
 
 def _counted(session: Session, highs: tuple[int, ...], lows: Iterator[int] | range) -> None:
@@ -216,6 +248,7 @@ def counted(session: Session) -> None:
     """If words can be set, of all 65 536 exactly as many go away from zero as the place of x says; NaN stays."""
     highs = (0x3F80, 0xBF80, 0xC17F) + ((0x0000, 0x8001) if session.habits.subnormals == "keep" else ())
     _counted(session, highs, iter([*range(0, 1 << 16, 2570), 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF]))
+    _counted(session, (0x7E2A, 0xFD55, 0x0D2A, 0x4F12), iter([0x4000, 0xC001]))
     words = np.arange(1 << 16, dtype=np.uint32)
     for pattern in (0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000, 0x7F800000, 0xFF800000, 0x80000000, 0):
         x = np.full(1 << 16, _float(pattern)[0])

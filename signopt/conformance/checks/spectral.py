@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.checks._registry import check
+from signopt.conformance.checks.inputs import LAYOUTS
 from signopt.conformance.errors import PortMisbehaved
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.spectral import SVD_UNITS, gradient_fault, power_decay
@@ -27,13 +28,19 @@ def matrix_of(s: Session, shape: tuple[int, int], values: tuple[float, ...]) -> 
     return s.array(left * np.resize(values, short) @ right.T)
 
 
-def _judge(s: Session, matrix: Array) -> None:
-    given = matrix.copy()
+def _returned(s: Session, matrix: Array) -> Array:
+    """What the port makes of a matrix, of which shape and dtype are checked; the matrix must stay as it was."""
+    given = matrix.copy(order="K")
     d = s.driver.call("decay", given)
     if not isinstance(d, np.ndarray) or d.shape != matrix.shape or d.dtype != matrix.dtype:
         got = f"{d.dtype}{d.shape}" if isinstance(d, np.ndarray) else type(d).__name__
         raise PortMisbehaved(f"decay() returned {got}, not {matrix.dtype}{matrix.shape}")
     s.expect_equal({"matrix": given}, {"matrix": matrix}, "the port changed the matrix that it was given")
+    return d
+
+
+def _judge(s: Session, matrix: Array) -> None:
+    d = _returned(s, matrix)
     wide, shown = matrix.astype(np.float64), d.astype(np.float64)
     unit = float(s.storage.unit)
     if s.habits.method == "svd":
@@ -71,8 +78,47 @@ def zero(s: Session) -> None:
 
 @check("spectral/sizes", rules=RULE)
 def sizes(s: Session) -> None:
-    """D grows with the matrix: a quarter and four times as large, and more rows and columns."""
-    for size in (0.25, 4.0):
+    """D grows with the matrix: a quarter and four times as large, in float64 a millionth, and more rows and columns."""
+    for size in (0.25, 4.0, 1e-6, 1e6) if s.storage.precision > 24 else (0.25, 4.0):
         _judge(s, s.array(size * matrix_of(s, (3, 4), (1.0, 0.6, 0.3)).astype(np.float64)))
     for shape in ((17, 5), (9, 20)):
         _judge(s, matrix_of(s, shape, (1.0, 0.7, 0.5, 0.2)))
+
+
+@check("spectral/patterns", rules=RULE)
+def patterns(s: Session) -> None:
+    """Zero rows and columns, symmetric, diagonal, constant and negative matrices are matrices like others."""
+    square, tall = matrix_of(s, (4, 4), (1.0, 0.6, 0.3)).astype(np.float64), np.abs(s.rng.standard_normal((5, 3)))
+    for matrix in (
+        square * [1.0, 0.0, 1.0, 1.0], (square * [1.0, 1.0, 0.0, 1.0]).T, square + square.T, np.diag([0.5, 2.0, 1.0]),
+        np.full((2, 3), -0.5), tall, -tall, np.triu(tall),
+    ):  # fmt: skip
+        _judge(s, s.array(matrix))
+
+
+@check("spectral/null", rules=RULE)
+def null(s: Session) -> None:
+    """Where the power iteration comes to zero, since every row sums to zero, D is zero, and not 0/0."""
+    for rows in ([[1, -1], [2, -2]], [[1, 1, -2], [2, -1, -1]], [[0.5, -0.5], [1, -1], [-3, 3]]):
+        _judge(s, s.array(rows))
+
+
+@check("spectral/layouts", rules=RULE)
+def layouts(s: Session) -> None:
+    """Matrices are read by index, whatever their strides."""
+    for name, lay in LAYOUTS.items():
+        with s.edge(f"a {name} matrix"):
+            for shape in ((4, 4), (5, 3)):
+                _judge(s, lay(matrix_of(s, shape, (1.0, 0.5, 0.25))))
+
+
+@check("spectral/not-finite", rules=RULE)
+def not_finite(s: Session) -> None:
+    """A NaN or an infinity makes all of D NaN, as it makes the norm; a port may refuse it."""
+    for value in (np.nan, np.inf, -np.inf):
+        for shape in ((3, 3), (4, 2), (2, 4)):
+            matrix = matrix_of(s, shape, (1.0, 0.5))
+            matrix[1, 1] = value
+            with s.edge(f"{value} in a matrix"):
+                d = _returned(s, matrix)
+                s.expect_equal({"D": d}, {"D": np.full_like(matrix, np.nan)}, f"D of a matrix with {value} is not NaN")

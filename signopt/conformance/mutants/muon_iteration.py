@@ -140,6 +140,8 @@ ITERATION: list[Row] = [
     ("coefficient-a-digits", "a = 3.445 for 3.4445", _with(lambda a, b, c: (round(a, 3), b, c))),
     ("coefficient-b-digits", "b = −4.78 for −4.775", _with(lambda a, b, c: (a, round(b * 1.0001, 2), c))),
     ("coefficient-c-digits", "c = 2.03 for 2.0315", _with(lambda a, b, c: (a, b, round(c * 0.9998, 2)))),
+    ("coefficients-decimals", "the coefficients rounded to four decimals", _with(
+        lambda a, b, c: (round(a, 4), round(b, 4), round(c, 4)))),
     ("coefficients-float16", "the coefficients held in float16", _with(
         lambda a, b, c: (float(np.float16(a)), float(np.float16(b)), float(np.float16(c))))),
     ("coefficient-a-missing", "a dropped", _with(lambda a, b, c: (0.0, b, c))),
@@ -209,6 +211,8 @@ ITERATION: list[Row] = [
     ("x-sign", "the signs of X", _after(np.sign)),
     ("x-rows-normalised", "the rows of X normalised (NorMuon)", _after(_rows_normalised)),
     ("x-scaled-by-rank", "X times √rank", _after(lambda x: x * x.dtype.type(min(x.shape) ** 0.5))),
+    ("x-with-zero-column", "X a thousandth too large where a column is zero", {
+        "iterate": lambda self, x: MuonPort.iterate(self, x) * x.dtype.type(1 if x.any(axis=0).all() else 1.001)}),
     ("x-bounded", "elements of X clipped to ±0.5", _after(lambda x: np.clip(x, -0.5, 0.5))),
     ("iteration-bfloat16", "the iteration in bfloat16, undeclared", _cast(w.bfloat16)),
     ("iteration-float16", "the iteration in float16, undeclared", _cast(

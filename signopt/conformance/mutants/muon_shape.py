@@ -180,8 +180,13 @@ SHAPE: list[Row] = [
     ("scale-capped", "a scale of 2 at most", _scaled(lambda r, c, choice: min(2.0, _right(r, c, choice)))),
     ("scale-capped-high", "a ratio of 10 at most in the scale", _scaled(
         lambda r, c, choice: _right(r if choice == "match_rms_adamw" else min(r, 10 * c), c, choice))),
+    ("scale-matched-capped-high", "a side of 64 at most in the matched scale", _scaled(
+        lambda r, c, choice: (
+            _right(min(r, 64), min(c, 64), choice) if choice == "match_rms_adamw" else _right(r, c, choice)))),
     ("scale-matched-capped", "a matched scale of 1 at most", _scaled(
         lambda r, c, choice: min(1.0, _right(r, c, choice)) if choice == "match_rms_adamw" else _right(r, c, choice))),
+    ("decay-small-dropped", "no decay where η·λ is not above 1e-5", {
+        "wd": lambda self: self.hyper["weight_decay"] if self.lr() * self.hyper["weight_decay"] > 1e-5 else 0.0}),
     ("scale-on-decay", "the decay with the scaled rate", {"update": _adjusted_decay}),
     ("scale-one-sixth", "0.18 for 0.2", _scaled(
         lambda r, c, choice: _right(r, c, choice) * (0.9 if choice == "match_rms_adamw" else 1.0))),

@@ -176,6 +176,57 @@ def _saturated(magnitude: Array, words: Array) -> Array:
     return np.where(magnitude < 0x7F800000, np.minimum((magnitude + words) >> 16, 0x7F7F), magnitude >> 16)
 
 
+def _nearest_if(where: Callable[[Array], Array]) -> dict[str, Any]:
+    """Rounding to nearest of the magnitudes that ``where`` picks."""
+
+    def carried(self: RoundingPort, magnitude: Array, words: Array) -> Array:
+        usual = RoundingPort.carried(self, magnitude, words)
+        return np.where(where(magnitude), (magnitude + 0x7FFF + (magnitude >> 16 & 1)) >> 16, usual)
+
+    return {"carried": carried}
+
+
+def _apart(lag: int) -> Callable[[Any, int], Array]:
+    """Each word again ``lag`` places further, once."""
+
+    def draw(rng: Any, size: int) -> Array:
+        words = rng.integers(0, 1 << 16, -(-size // (2 * lag)) * 2 * lag, dtype=np.uint32).reshape(-1, 2, lag)
+        words[:, 1] = words[:, 0]
+        return words.reshape(-1)[:size]
+
+    return draw
+
+
+def _eighths_kept(self: RoundingPort, size: int) -> Array:
+    words = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)
+    kept = getattr(self, "kept", words)
+    if kept.size == size:
+        words[::8] = kept[::8]
+    self.kept = words  # type: ignore[attr-defined]
+    return words
+
+
+def _small_nearest(self: RoundingPort, x: Array) -> Array:
+    if np.size(x) >= 16:
+        return RoundingPort.round(self, x)
+    self.calls += 1
+    return np.asarray(x).astype("bfloat16")
+
+
+def _tail_of_large(self: RoundingPort, size: int) -> Array:
+    words = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)
+    if size > 1024:
+        words[size // 1024 * 1024 :] = 0
+    return words
+
+
+def _seed_of(count: int) -> dict[str, Any]:
+    def draw(self: RoundingPort, size: int) -> Array:
+        return np.random.default_rng(self.calls % count).integers(0, 1 << 16, size, dtype=np.uint32)
+
+    return {"words": draw}
+
+
 def _in_pairs(rng: Any, size: int) -> Array:
     return np.repeat(rng.integers(0, 1 << 16, -(-size // 2), dtype=np.uint32), 2)[:size]
 
@@ -237,6 +288,18 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("numpys-nan", "only the NaN 7fc00000 is looked for", {"rounded": _nan_of_numpy}),
     ("nan-cut", "NaN is cut: with a small payload it becomes Inf", {"rounded": _cut_nan}),
     ("two-units", "two units with half the probability", {"carried": _two_ulps}),
+    ("nearest-large", "numbers above 1e30 rounded to nearest", _nearest_if(lambda m: m > 0x7149F2CA)),
+    (
+        "nearest-small",
+        "normal numbers below 1e-30 rounded to nearest",
+        _nearest_if(lambda m: (m < 0x0DA24260) & (m >= 0x00800000)),
+    ),
+    ("nearest-few", "tensors of fewer than 16 elements rounded to nearest", {"round": _small_nearest}),
+    ("repeated-24-apart", "each word again 24 places further", _words(_apart(24))),
+    ("repeated-3000-apart", "each word again 3000 places further", _words(_apart(3000))),
+    ("sixteen-seeds", "the words of the sixteenth call before", _seed_of(16)),
+    ("stale-eighths", "each eighth word that of the call before", {"words": _eighths_kept}),
+    ("tail-1024", "what is left of a multiple of 1024 truncated, in larger tensors", {"words": _tail_of_large}),
     ("no-carry", "a carry into the exponent is dropped", _magnitudes(_no_carry)),
 )
 
@@ -253,6 +316,7 @@ RIGHT_ROUNDING: tuple[RoundingVariant, ...] = (
     RoundingVariant("plain", "by carry", {}),
     RoundingVariant("compared", "by comparison", _magnitudes(lambda m, w: (m >> 16) + (w < (m & 0xFFFF)))),
     RoundingVariant("complement", "by complement", _magnitudes(lambda m, w: (m >> 16) + (0xFFFF - w < (m & 0xFFFF)))),
+    RoundingVariant("permuted", "words in another order", _magnitudes(lambda m, w: (m + (w * 40503 & 0xFFFF)) >> 16)),
     RoundingVariant("payload-kept", "NaN with its payload, made quiet", {"rounded": _kept_nan}),
     RoundingVariant("saturated", "never Inf", _magnitudes(_saturated)),
     RoundingVariant("flush", "declared", {"rounded": _flush, "declared": {"subnormals": "flush"}}),

@@ -10,8 +10,10 @@ from signopt.conformance.checks.muon.values import (
     Shape,
     asked,
     bare,
+    coarse,
     muon_check,
     normal,
+    settings,
     small_range,
     spectrum,
     tensors,
@@ -28,6 +30,7 @@ TALL: tuple[Shape, ...] = ((8, 1), (1, 8), (12, 2), (2, 12), (36, 2), (9, 3), (3
 SIZES: tuple[Shape, ...] = (
     (1, 70), (70, 1), (17, 5), (5, 33), (31, 2), (66, 3), (3, 130), (1, 29), (13, 1), (1, 1025), (2, 700),
 )  # fmt: skip
+LONG: tuple[Shape, ...] = ((70, 2), (2, 130), (1, 1025), (1030, 1))
 
 
 @muon_check("identity/norm", "core")
@@ -139,9 +142,12 @@ def epsilons(s: Session) -> None:
 
 @muon_check("identity/sizes")
 def sizes(s: Session) -> None:
-    """Every element of long and of wide matrices is stepped: no tail is left out."""
+    """Every element of long and of wide matrices is stepped, by either scale, which has no limit."""
     for shape in SIZES:
         walk(s, (shape,), bare(s), 2, theta=0.25)
+    with asked(s):
+        walk(s, LONG, bare(s, adjust_lr_fn="original", weight_decay=0.0), theta=0.25)
+        walk(s, LONG, bare(s, adjust_lr_fn="match_rms_adamw", weight_decay=0.0), theta=0.25)
 
 
 @muon_check("identity/large")
@@ -171,6 +177,19 @@ def spectra(s: Session) -> None:
         walk(s, MIX, bare(s), 1, spectrum, theta=0.25, values=values)
 
 
+@muon_check("identity/smallest-decay")
+def smallest_decay(s: Session) -> None:
+    """With no gradient at all the parameter shrinks by η·λ·p, down to 64 units of rounding of it."""
+    if coarse(s) or s.storage.precision < 24:
+        raise NotApplicableError("such a decay is below the rounding of 16 bits")
+    unit = s.habits.precision(s.storage, s.storage).elementwise
+    for product in (p for p in (1e-5, 1e-6, 1e-8, 1e-10, 1e-12, 1e-14) if p >= 64 * unit):
+        for lr in (1.0, 1e-3):
+            with asked(s):
+                run = walk(s, ((3, 2),), settings(s, lr=lr, weight_decay=product / lr), 0)
+                run.step({name: np.zeros_like(p) for name, p in run.param.items()})
+
+
 @muon_check("identity/clipping")
 def clipping(s: Session) -> None:
     """Nothing is clipped: gradients, momenta, parameters and steps of hundreds, and of a hundred thousand."""
@@ -187,6 +206,7 @@ def subnormal(s: Session) -> None:
     if s.habits.subnormals == "flush" or small_range(s) or s.storage.precision < 24:
         raise NotApplicableError("subnormals may become zero, or there are too few of them")
     least = float(s.storage.smallest_normal) / 16
-    walk(s, ((3, 2),), bare(s, lr=least, weight_decay=0.0), 2, theta=least)
+    if s.storage.precision == 24 or s.habits.hyper == "double":
+        walk(s, ((3, 2),), bare(s, lr=least, weight_decay=0.0), 2, theta=least)
     walk(s, ((3, 2),), bare(s), 2, theta=0.25, size=least)
     walk(s, ((3, 2),), bare(s), 1, theta=0.25, momentum=least)

@@ -41,10 +41,9 @@ def parameters(s: Session) -> None:
 @muon_check("handed/untouched", essential=True)
 def untouched(s: Session) -> None:
     """The caller's gradient is the same after the step as before it, with look-ahead and without."""
-    for nesterov in (True, False):
-        if "nesterov" in s.habits.fixed and not nesterov:
-            continue
-        run = s.start({"a": normal(s, (3, 2)), "b": normal(s, (2, 3))}, settings(s, nesterov=nesterov))
+    either: tuple[dict[str, Any], ...] = ({"nesterov": True}, {"nesterov": False})
+    for wanted in ({},) if "nesterov" in s.habits.fixed else either:
+        run = s.start({"a": normal(s, (3, 2)), "b": normal(s, (2, 3))}, settings(s, **wanted))
         for _ in range(2):
             grads = {"a": spectrum(s, (3, 2)), "b": spectrum(s, (2, 3))}
             before = {name: grad.copy() for name, grad in grads.items()}

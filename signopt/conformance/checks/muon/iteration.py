@@ -91,6 +91,26 @@ def spectra(s: Session) -> None:
     run.step({"w0": s.array(np.diag([1.0, -0.75, 0.5])), "w1": s.array(striped)})
 
 
+@muon_check("iteration/patterns")
+def patterns(s: Session) -> None:
+    """Matrices with a pattern are matrices: zeros in columns or in a triangle, symmetric, constant, permuted, signs."""
+    grads = {f"w{i}": s.array(each) for i, each in enumerate(_patterns(s.rng))}
+    run = s.start({name: normal(s, g.shape, 0.25) for name, g in grads.items()}, settings(s))
+    run.step(grads)
+
+
+def _patterns(rng: np.random.Generator) -> list[Any]:
+    square, tall = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
+    signs = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]])
+    alone = np.zeros((3, 2))
+    alone[1, 1] = -0.75
+    return [
+        square + square.T, square - square.T, np.triu(square), np.tril(square, -1), np.abs(tall), -np.abs(tall),
+        tall * [1.0, 0.0, 1.0], tall.T * [0.0, 1.0, 1.0, 1.0], np.full((2, 3), 0.5), np.eye(4)[[2, 0, 3, 1]], signs,
+        alone,
+    ]  # fmt: skip
+
+
 @muon_check("iteration/small-values")
 def small_values(s: Session) -> None:
     """Singular values of a thousandth and, in float64, a millionth of the largest grow as the polynomial says."""

@@ -15,6 +15,7 @@ from signopt.conformance.checks.muon.values import (
     SPECTRUM,
     Shape,
     asked,
+    coarse,
     muon_check,
     settings,
     spectrum,
@@ -39,6 +40,18 @@ def mixed(s: Session) -> None:
     for triple in ((2.0, -1.5, 0.5), (3.4445, -4.7750, 2.0315), (1.5, -0.5, 0.0)):
         hyper = settings(s, ns_coefficients=triple, ns_steps=1 if triple[2] > 1 else 2, weight_decay=0.0)
         walk(s, MIX, hyper, 1, spectrum, theta=0.0)
+
+
+@muon_check("polynomial/digits")
+def digits(s: Session) -> None:
+    """Coefficients count to their last digit, one triple or a list of them, small and large ones."""
+    shapes: tuple[Shape, ...] = ((1, 1), (1, 3), (2, 2))
+    triples = ((1.23456789, -0.345678912, 0.0456789123), (0.0123456789, 0.00987654321, 8.15655452))
+    for triple in triples:
+        walk(s, shapes, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0), 1, spectrum, theta=0.0)
+    with s.edge("a list of triples"):
+        hyper = settings(s, ns_coefficients=list(triples), ns_steps=1 if coarse(s) else 2, weight_decay=0.0)
+        walk(s, shapes, hyper, 1, spectrum, theta=0.0)
 
 
 @muon_check("polynomial/steps")

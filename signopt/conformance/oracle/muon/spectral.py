@@ -40,7 +40,7 @@ def power_decay(matrix: Array, rounds: int, unit: float, room: int | None = None
             return Block(w.ints * 0, 0), 0.0 if _sums_exactly(w, unit) else math.inf
         if room is not None and not -room < after.bits + after.exponent < room:
             relative = math.inf
-        shown, new = _unit(x), _length(after) / _length(x)
+        shown, new = _unit(x), math.sqrt(after.square_sum() / x.square_sum())
         local = counted * (float(np.linalg.norm(size.T @ (size @ np.abs(shown)))) + reach**2 * relative)
         relative, x = (stretch**2 * relative + local) / new, after
     exact = ((w @ x).trimmed() @ x.transposed).over(x.square_sum())
@@ -69,11 +69,6 @@ def _unit(x: Block) -> Array:
     """x over its norm."""
     shown = Block(x.ints, -x.bits).floats()
     return np.asarray(shown / np.linalg.norm(shown))
-
-
-def _length(x: Block) -> float:
-    """The norm of x; exact enough for a ratio of two."""
-    return math.sqrt(float(x.square_sum()))
 
 
 def gradient_fault(d: Array, matrix: Array, tolerance: float) -> str:
