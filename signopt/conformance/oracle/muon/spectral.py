@@ -50,8 +50,11 @@ def power_decay(matrix: Array, rounds: int, unit: float, room: int | None = None
 
 
 def _sums_exactly(w: Block, unit: float) -> bool:
-    """Whether no order of adding up a row rounds, so that W·1 is what it is."""
-    return max((sum(map(abs, row)) for row in w.ints.tolist()), default=0) <= 1 / unit
+    """Whether no order of adding rounds, in W·1 or in (WᵀW)·1, so that they are what they are."""
+    common = math.gcd(*w.ints.ravel().tolist())
+    size = abs(w.ints // common) if common else w.ints
+    ones = np.ones(size.shape[1], object)
+    return int(max(size.T @ (size @ ones))) <= 1 / unit
 
 
 def leading_decay(matrix: Array, unit: float) -> tuple[Block, float]:
