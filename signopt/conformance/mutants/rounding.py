@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.mutants import rounding_words as words
 from signopt.conformance.numpy_ports.rounding import RoundingPort
 
 __all__ = ["RIGHT_ROUNDING", "ROUNDING", "RoundingVariant"]
@@ -48,57 +49,12 @@ def _llmc(self: RoundingPort, bits: Array, words: Array) -> Array:
     return np.where(up, np.where(is_nan, bits >> 16 | 0x7FFF, (bits >> 16) + 1), bits >> 16)
 
 
-def _dithered(self: RoundingPort, size: int) -> Array:
-    return self.rng.integers(0, 1 << 16, (2, size)).sum(0) - (1 << 15)
-
-
 def _dither_rounded(self: RoundingPort, magnitude: Array, words: Array) -> Array:
     return (magnitude.astype(np.int64) + words).clip(0) >> 16
 
 
-def _poisson(self: RoundingPort, size: int) -> Array:
-    return (self.rng.poisson(10, size).astype(np.uint32) << 12) & 0xFFFF
-
-
 def _at_most(self: RoundingPort, magnitude: Array, words: Array) -> Array:
     return (magnitude >> 16) + (words <= (magnitude & 0xFFFF))
-
-
-def _constant_seed(self: RoundingPort, size: int) -> Array:
-    return np.random.default_rng(42).integers(0, 1 << 16, size, dtype=np.uint32)
-
-
-def _counter_seed(self: RoundingPort, size: int) -> Array:
-    return np.random.default_rng(self.calls % 2).integers(0, 1 << 16, size, dtype=np.uint32)
-
-
-def _one_word(self: RoundingPort, size: int) -> Array:
-    return np.full(size, self.rng.integers(0, 1 << 16), np.uint32)
-
-
-def _words(draw: Callable[[Any, int], Array]) -> dict[str, Any]:
-    return {"words": lambda self, size: draw(self.rng, size)}
-
-
-def _repeated(period: int) -> dict[str, Any]:
-    return _words(lambda rng, n: np.resize(rng.integers(0, 1 << 16, min(n, period), dtype=np.uint32), n))
-
-
-def _antithetic(self: RoundingPort, size: int) -> Array:
-    half = self.rng.integers(0, 1 << 16, -(-size // 2), dtype=np.uint32)
-    return np.stack([half, 0xFFFF - half], axis=1).reshape(-1)[:size]
-
-
-def _stale(self: RoundingPort, size: int) -> Array:
-    """Every other call has the words of the one before."""
-    if self.calls % 2 == 0 or self.kept.size < size:  # type: ignore[attr-defined]
-        self.kept = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)  # type: ignore[attr-defined]
-    return self.kept[:size]  # type: ignore[attr-defined]
-
-
-def _shifted(self: RoundingPort, size: int) -> Array:
-    """One stream, of which each call begins a place further."""
-    return np.random.default_rng(3).integers(0, 1 << 16, size + self.calls, dtype=np.uint32)[self.calls :]
 
 
 def _of_value(self: RoundingPort, bits: Array, words: Array) -> Array:
@@ -162,11 +118,6 @@ def _magnitudes(change: Callable[[Array, Array], Array]) -> dict[str, Any]:
     return {"carried": lambda self, magnitude, words: change(magnitude, words)}
 
 
-def _drawn(low: int, high: int, shift: int = 0) -> dict[str, Any]:
-    """Words from ``low`` to below ``high``, shifted to the left."""
-    return _words(lambda rng, n: rng.integers(low, high, n, dtype=np.uint32) << np.uint32(shift))
-
-
 def _no_carry(magnitude: Array, words: Array) -> Array:
     sum_ = magnitude + words
     return np.where(sum_ >> 23 != magnitude >> 23, magnitude >> 16, sum_ >> 16)
@@ -186,53 +137,11 @@ def _nearest_if(where: Callable[[Array], Array]) -> dict[str, Any]:
     return {"carried": carried}
 
 
-def _apart(lag: int) -> Callable[[Any, int], Array]:
-    """Each word again ``lag`` places further, once."""
-
-    def draw(rng: Any, size: int) -> Array:
-        words = rng.integers(0, 1 << 16, -(-size // (2 * lag)) * 2 * lag, dtype=np.uint32).reshape(-1, 2, lag)
-        words[:, 1] = words[:, 0]
-        return words.reshape(-1)[:size]
-
-    return draw
-
-
-def _eighths_kept(self: RoundingPort, size: int) -> Array:
-    words = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)
-    kept = getattr(self, "kept", words)
-    if kept.size == size:
-        words[::8] = kept[::8]
-    self.kept = words  # type: ignore[attr-defined]
-    return words
-
-
 def _small_nearest(self: RoundingPort, x: Array) -> Array:
     if np.size(x) >= 16:
         return RoundingPort.round(self, x)
     self.calls += 1
     return np.asarray(x).astype("bfloat16")
-
-
-def _tail_of_large(self: RoundingPort, size: int) -> Array:
-    words = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)
-    if size > 1024:
-        words[size // 1024 * 1024 :] = 0
-    return words
-
-
-def _seed_of(count: int) -> dict[str, Any]:
-    def draw(self: RoundingPort, size: int) -> Array:
-        return np.random.default_rng(self.calls % count).integers(0, 1 << 16, size, dtype=np.uint32)
-
-    return {"words": draw}
-
-
-def _in_pairs(rng: Any, size: int) -> Array:
-    return np.repeat(rng.integers(0, 1 << 16, -(-size // 2), dtype=np.uint32), 2)[:size]
-
-
-def _mersenne(self: RoundingPort, size: int) -> Array:
-    return np.random.RandomState(self.seed + 7919 * self.calls).randint(0, 1 << 16, size).astype(np.uint32)
 
 
 TORCHAO = "https://github.com/pytorch/ao/blob/main/torchao/optim/quant_utils.py"
@@ -248,33 +157,41 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     (
         "dither-two",
         "two words added: what bfloat16 has moves",
-        {"words": _dithered, "carried": _dither_rounded},
+        {"words": words.dithered, "carried": _dither_rounded},
         HEAVYBALL,
     ),
-    ("poisson", "words of a Poisson distribution", {"words": _poisson}, DEEPSPEED),
+    ("poisson", "words of a Poisson distribution", {"words": words.poisson}, DEEPSPEED),
     ("nearest", "rounding to nearest even", _magnitudes(lambda m, w: (m + 0x7FFF + (m >> 16 & 1)) >> 16)),
     ("truncated", "towards zero", _magnitudes(lambda m, w: m >> 16)),
     ("away", "away from zero", _magnitudes(lambda m, w: (m + 0xFFFF) >> 16)),
     ("at-most", "word ≤ rest for word < rest", {"carried": _at_most}),
-    ("words-65535", "words below 65 535", _drawn(0, 65535)),
-    ("words-from-1", "words from 1", _drawn(1, 65536)),
-    ("words-8", "words of 8 bits in the upper half", _drawn(0, 256, 8)),
-    ("words-8-low", "words of 8 bits in the lower half", _drawn(0, 256)),
-    ("words-15", "words of 15 bits", _drawn(0, 1 << 15)),
-    ("words-12", "words of 12 bits in the upper half", _drawn(0, 4096, 4)),
-    ("triangular", "the mean of two words", _words(lambda rng, n: rng.integers(0, 1 << 16, (2, n)).sum(0) // 2)),
-    ("normal", "normal noise", _words(lambda rng, n: rng.normal(32768, 16384, n).clip(0, 65535).astype(np.uint32))),
+    ("words-65535", "words below 65 535", words.drawn(0, 65535)),
+    ("words-from-1", "words from 1", words.drawn(1, 65536)),
+    ("words-8", "words of 8 bits in the upper half", words.drawn(0, 256, 8)),
+    ("words-8-low", "words of 8 bits in the lower half", words.drawn(0, 256)),
+    ("words-15", "words of 15 bits", words.drawn(0, 1 << 15)),
+    ("words-12", "words of 12 bits in the upper half", words.drawn(0, 4096, 4)),
+    (
+        "triangular",
+        "the mean of two words",
+        words.drawn_by(lambda rng, n: rng.integers(0, 1 << 16, (2, n)).sum(0) // 2),
+    ),
+    (
+        "normal",
+        "normal noise",
+        words.drawn_by(lambda rng, n: rng.normal(32768, 16384, n).clip(0, 65535).astype(np.uint32)),
+    ),
     ("fair-coin", "up or down by a coin", _magnitudes(lambda m, w: (m >> 16) + ((m & 0xFFFF > 0) & (w >> 15)))),
-    ("constant-seed", "the same words at every call", {"words": _constant_seed}),
-    ("two-seeds", "the words of the call before last", {"words": _counter_seed}),
-    ("stale", "the words of one tensor again for the next", {"words": _stale}),
-    ("shifted", "one stream, a place further at every call", {"words": _shifted}),
-    ("one-word", "one word for a whole tensor", {"words": _one_word}),
-    ("repeated-8", "eight words over and over", _repeated(8)),
-    ("repeated-256", "256 words over and over: one for each thread of a block", _repeated(256)),
-    ("repeated-65536", "65 536 words over and over", _repeated(65536)),
-    ("pairs", "each word for two elements", _words(_in_pairs)),
-    ("antithetic", "each second word the complement of the first", {"words": _antithetic}),
+    ("constant-seed", "the same words at every call", {"words": words.constant_seed}),
+    ("two-seeds", "the words of the call before last", {"words": words.counter_seed}),
+    ("stale", "the words of one tensor again for the next", {"words": words.stale}),
+    ("shifted", "one stream, a place further at every call", {"words": words.shifted}),
+    ("one-word", "one word for a whole tensor", {"words": words.one_word}),
+    ("repeated-8", "eight words over and over", words.repeated(8)),
+    ("repeated-256", "256 words over and over: one for each thread of a block", words.repeated(256)),
+    ("repeated-65536", "65 536 words over and over", words.repeated(65536)),
+    ("pairs", "each word for two elements", words.drawn_by(words.in_pairs)),
+    ("antithetic", "each second word the complement of the first", {"words": words.antithetic}),
     ("of-value", "words made from the value", {"rounded": _of_value}),
     ("tail-8", "what is left of a multiple of 8 rounded to nearest", _tail(8)),
     ("tail-4", "what is left of a multiple of 4 rounded to nearest", _tail(4)),
@@ -295,11 +212,11 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
         _nearest_if(lambda m: (m < 0x0DA24260) & (m >= 0x00800000)),
     ),
     ("nearest-few", "tensors of fewer than 16 elements rounded to nearest", {"round": _small_nearest}),
-    ("repeated-24-apart", "each word again 24 places further", _words(_apart(24))),
-    ("repeated-3000-apart", "each word again 3000 places further", _words(_apart(3000))),
-    ("sixteen-seeds", "the words of the sixteenth call before", _seed_of(16)),
-    ("stale-eighths", "each eighth word that of the call before", {"words": _eighths_kept}),
-    ("tail-1024", "what is left of a multiple of 1024 truncated, in larger tensors", {"words": _tail_of_large}),
+    ("repeated-24-apart", "each word again 24 places further", words.drawn_by(words.apart(24))),
+    ("repeated-3000-apart", "each word again 3000 places further", words.drawn_by(words.apart(3000))),
+    ("sixteen-seeds", "the words of the sixteenth call before", words.seed_of(16)),
+    ("stale-eighths", "each eighth word that of the call before", {"words": words.eighths_kept}),
+    ("tail-1024", "what is left of a multiple of 1024 truncated, in larger tensors", {"words": words.tail_of_large}),
     ("no-carry", "a carry into the exponent is dropped", _magnitudes(_no_carry)),
 )
 
@@ -320,6 +237,6 @@ RIGHT_ROUNDING: tuple[RoundingVariant, ...] = (
     RoundingVariant("payload-kept", "NaN with its payload, made quiet", {"rounded": _kept_nan}),
     RoundingVariant("saturated", "never Inf", _magnitudes(_saturated)),
     RoundingVariant("flush", "declared", {"rounded": _flush, "declared": {"subnormals": "flush"}}),
-    RoundingVariant("mersenne", "another generator, seeded anew at every call", {"words": _mersenne}),
+    RoundingVariant("mersenne", "another generator, seeded anew at every call", {"words": words.mersenne}),
 )
 """Right in unusual ways."""
