@@ -142,7 +142,7 @@ class Optimizer(ABC):
         return self._backend.name
 
     @property
-    def stepcounted(self) -> int:
+    def step_count(self) -> int:
         """How many steps (for Tiger: micro-steps) have been taken."""
         return self._steps
 
