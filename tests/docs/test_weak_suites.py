@@ -13,10 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("mlx", "optax, modes", "keras", "DeepSpeed, non-contiguous", "signopt")
 
 
-@pytest.fixture(scope="module")
-def measure() -> ModuleType:
-    path = ROOT / "docs" / "weak_suites" / "measure.py"
-    spec = importlib.util.spec_from_file_location("weak_suites_measure", path)
+def loaded(name: str) -> ModuleType:
+    path = ROOT / "docs" / "weak_suites" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"weak_suites_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,10 +24,21 @@ def measure() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def measure() -> ModuleType:
+    return loaded("measure")
+
+
+def page() -> tuple[str, str]:
+    """What the page says of Lion, and of Muon."""
+    lion, muon = (ROOT / "docs" / "weak_suites.md").read_text(encoding="utf-8").split("## Muon\n")
+    return lion, muon
+
+
 def rows() -> dict[str, list[str]]:
-    """The page's table: name of the suite, then its other cells."""
-    page = (ROOT / "docs" / "weak_suites.md").read_text(encoding="utf-8")
-    lines = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    """The table of Lion: name of the suite, then its other cells."""
+    page_of_lion = page()[0]
+    lines = [line.strip("|").split("|") for line in page_of_lion.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line] for line in lines]
     return {name: rest for name, *rest in cells[2:]}
 
@@ -48,3 +58,7 @@ def test_the_page_says_what_is_measured(measure: ModuleType, name: str) -> None:
 def test_the_page_has_every_suite_and_the_last_rejects_all(measure: ModuleType) -> None:
     assert list(rows()) == list(measure.SUITES)
     assert rows()["signopt"][0] == str(len(measure.WRONG))
+
+
+def test_the_page_says_what_the_tests_of_muons_reject() -> None:
+    assert [line for line in page()[1].splitlines() if line.startswith("|")] == list(loaded("muon").lines())
