@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,13 @@ def tiger_facts(param: Array, grad: Array, role: str = "matrix") -> Array:
         wide = float64_or_widest(xp)
         squares = xp.sum(squares_of(xp, p), axis=axes)
         count = xp.full_like(squares, float(p.shape[-1] if rows else math.prod(p.shape)))
-        return xp.stack([squares, count, xp.sum(cast(xp, g != g, wide), axis=axes)], axis=-1)
+        return xp.stack([squares, count, _nan_count(xp, g, axes, wide)], axis=-1)
+
+
+def _nan_count(xp: Namespace, g: Array, axes: int | None, wide: Any) -> Array:
+    if isinstance(g, np.ndarray):  # several times faster than a sum
+        return np.asarray(np.count_nonzero(g != g, axis=axes), wide)
+    return xp.sum(cast(xp, g != g, wide), axis=axes)
 
 
 def checked_facts(param: Array, facts: Array, traits: RoleTraits, name: str = "facts") -> Array:
@@ -115,6 +122,8 @@ def has_nan(xp: Namespace, g: Array, facts: Array | None = None) -> Array:
 
 def squares_of(xp: Namespace, p: Array) -> Array:
     """p² in float64; to be called within :func:`~signopt._traced.binary64`."""
+    if isinstance(p, np.ndarray):  # without an array of the wide elements
+        return np.square(p, dtype=np.float64)
     wide = cast(xp, p, float64_or_widest(xp))
     return fence(wide * wide)
 

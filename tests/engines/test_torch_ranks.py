@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 60)
 
 CASES = (
     [f"{way}-{rule}" for rule in ("Lion", "Signum", "Tiger") for way in ("ddp", "fsdp2", "zero", "collectives")]
-    + ["fsdp2-Muon", "zero-Muon"]
+    + ["fsdp2-Muon", "zero-Muon", "dtensor-Muon"]
     + [
         f"{way}-{rule}-{axis}"
         for way in ("split", "stochastic")

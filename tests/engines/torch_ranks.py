@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
-from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.debug import CommDebugMode
 from torch.nn.parallel import DistributedDataParallel
 
@@ -157,6 +157,21 @@ def dtensor(kind, placement):
     return count((np.nan_to_num(a, nan=7), np.nan_to_num(b, nan=7)) for a, b in zip(got, wanted, strict=True))
 
 
+def muon_of_dtensors():
+    """The rule on DTensors, whose products DTensor distributes: the same but for the rounding of X."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    generator = torch.Generator().manual_seed(6)
+    tensors = [torch.randn(16, 24, generator=generator) for _ in range(3)]
+    wanted = signopt.muon(*tensors, lr=0.1)
+    compared = differ = 0
+    for placement in (Shard(0), Shard(1), Replicate()):
+        pieces = [distribute_tensor(tensor.clone(), mesh, [placement]) for tensor in tensors]
+        param, momentum = (torch.from_numpy(whole(tensor)) for tensor in signopt.muon(*pieces, lr=0.1))
+        compared += 2 * param.numel()
+        differ += int((momentum != wanted[1]).sum()) + int(((param - wanted[0]).abs() > 1e-6).sum())
+    return [compared, differ]
+
+
 def facts(role):
     """Tiger on local shards, with the facts summed over the ranks."""
     generator = torch.Generator().manual_seed(4)
@@ -241,6 +256,7 @@ def cases():
             yield f"dtensor-{name}-{axis}", lambda name=name, axis=axis: dtensor(name, Shard(axis))
     for role in ("matrix", "embedding", "bias", "scale"):
         yield f"facts-{role}", lambda role=role: facts(role)
+    yield "dtensor-Muon", muon_of_dtensors
     for way in ("fsdp2", "zero"):
         yield f"{way}-Muon", lambda way=way: muon(way)
     for name in ("Lion", "Tiger", "Muon"):
