@@ -60,5 +60,13 @@ def test_the_page_has_every_suite_and_the_last_rejects_all(measure: ModuleType) 
     assert rows()["signopt"][0] == str(len(measure.WRONG))
 
 
+def shares(lines: list[str]) -> dict[str, float]:
+    """Of each suite the share of wrong Muons that it rejects."""
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {name: int(count) / int(head[1].split()[-1]) for name, count, _ in rows}
+
+
 def test_the_page_says_what_the_tests_of_muons_reject() -> None:
-    assert [line for line in page()[1].splitlines() if line.startswith("|")] == list(loaded("muon").lines())
+    """Within three percent: the number of known wrong Muons grows, and the page is measured now and then."""
+    shown = shares([line for line in page()[1].splitlines() if line.startswith("|")])
+    assert shown == pytest.approx(shares(list(loaded("muon").lines())), abs=0.03)
