@@ -96,18 +96,29 @@ def room_of(module: str) -> str:
 
 def circles(edges: Imports) -> list[list[str]]:
     """Groups of more than one name that import each other, directly or not."""
-    reach: dict[str, set[str]] = {}
-    for start in edges:
-        seen: set[str] = set()
-        waiting = list(edges[start])
-        while waiting:
-            name = waiting.pop()
-            if name not in seen:
-                seen.add(name)
-                waiting += edges.get(name, ())
-        reach[start] = seen
+    reach = {start: _reached(edges, start) for start in edges}
     groups = {frozenset(b for b in edges if b in reach[a] and a in reach[b]) | {a} for a in edges if a in reach[a]}
     return sorted(sorted(group) for group in groups)
+
+
+def direct(edges: Imports) -> dict[str, frozenset[str]]:
+    """Imports without those that others lead to: a → c is left out if a → b → c."""
+    return {
+        name: frozenset(b for b in targets if not any(b in _reached(edges, other) for other in targets - {b}))
+        for name, targets in edges.items()
+    }
+
+
+def _reached(edges: Imports, start: str) -> set[str]:
+    """All that a name imports, directly or not."""
+    seen: set[str] = set()
+    waiting = list(edges.get(start, ()))
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += edges.get(name, ())
+    return seen
 
 
 def floor_of(module: str) -> int:
@@ -139,25 +150,33 @@ INK, LINE, LIBRARY, SUITE = "#1f2430", "#9aa4b2", "#dbe7f5", "#f6e6cf"
 
 
 def picture(edges: Imports) -> str:
-    """The house as SVG: a row of rooms for each floor, and an arrow from each room to those that it imports."""
+    """The house as SVG: a row of rooms for each floor, and a line from each room down to those that it imports.
+
+    A line that follows from others is left out: a room that imports ``checks`` stands on all that ``checks`` stands on.
+    """
     places = _places(edges)
     width, height = max(x for x, _ in places.values()) + WIDTH + LEFT, ROW * len(FLOORS) + 20
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" '
         f'font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
     )
-    arrows = [(places[a], places[b]) for a, targets in sorted(rooms(edges).items()) for b in sorted(targets)]
+    needed = direct(rooms(edges))
+    arrows = [(places[a], places[b]) for a, targets in sorted(needed.items()) for b in sorted(targets)]
     drawn = [_arrow(start, end) for start, end in arrows if start[1] != end[1]]
     return "\n".join([head, *drawn, *(_room(name, *place) for name, place in places.items()), "</svg>"]) + "\n"
 
 
 def _places(edges: Imports) -> dict[str, tuple[int, int]]:
+    """Each room's corner: from the ground up, a floor's rooms in the order of what they stand on, in the middle."""
+    floors = [[room for room in sorted(rooms(edges)) if floor_of(room) == floor] for floor in range(len(FLOORS))]
+    widest, needed = max(map(len, floors)), direct(rooms(edges))
     places: dict[str, tuple[int, int]] = {}
-    taken = [0] * len(FLOORS)
-    for room in sorted(rooms(edges)):
-        floor = floor_of(room)
-        places[room] = (LEFT + taken[floor] * (WIDTH + GAP), 10 + ROW * (len(FLOORS) - 1 - floor))
-        taken[floor] += 1
+    for floor, names in enumerate(floors):
+        below = {name: [places[target][0] for target in needed[name] if target in places] for name in names}
+        names.sort(key=lambda name: sum(below[name]) / len(below[name]) if below[name] else 0)
+        first = LEFT + (widest - len(names)) * (WIDTH + GAP) // 2
+        for at, name in enumerate(names):
+            places[name] = (first + at * (WIDTH + GAP), 10 + ROW * (len(FLOORS) - 1 - floor))
     return places
 
 
@@ -165,7 +184,7 @@ def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
     (x1, y1), (x2, y2) = start, end
     x1, x2, y1 = x1 + WIDTH // 2, x2 + WIDTH // 2, y1 + HEIGHT
     return (
-        f'<path d="M{x1} {y1}C{x1} {y1 + 30} {x2} {y2 - 30} {x2} {y2}" fill="none" stroke="{LINE}" opacity=".5"/>'
+        f'<path d="M{x1} {y1}C{x1} {y1 + 30} {x2} {y2 - 30} {x2} {y2}" fill="none" stroke="{LINE}" opacity=".9"/>'
     )  # fmt: skip
 
 

@@ -63,6 +63,12 @@ def test_a_planted_arrow_up_is_found():
     assert house.upward(edges) == ["signopt.rules.lion -> signopt.backends.numpy"]
 
 
+def test_an_import_that_follows_from_others_is_not_drawn():
+    edges = {"a": {"b", "c", "d"}, "b": {"c"}, "c": set(), "d": set()}
+    edges = {name: frozenset(targets) for name, targets in edges.items()}
+    assert house.direct(edges) == {"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": set()}
+
+
 def test_imports_are_read_from_every_form(tmp_path):
     package = tmp_path / "signopt"
     (package / "sub").mkdir(parents=True)
