@@ -84,45 +84,35 @@ def _before_nan(self: TigerPort) -> list[str]:
 
 
 NAN: list[Row] = [
-    ("nan-sticky", "the NaN rule fires for all tensors, and again a step later", "", {"has_nan": _sticky}),
-    ("nan-ends-step", "tensors after one with a NaN skipped", "", {"step": _stops_at_nan, "visit": _before_nan}),
-    ("nan-rule-missing", "no NaN rule", KOZISTR, {"has_nan": lambda self, g: False}),
-    ("nan-by-element", "the NaN rule by element", BALOVESS, {"update": _elementwise_nan}),
+    ("nan-sticky", "the NaN rule fires for all tensors, and again a step later", {"has_nan": _sticky}),
+    ("nan-ends-step", "tensors after one with a NaN skipped", {"step": _stops_at_nan, "visit": _before_nan}),
+    ("nan-rule-missing", "no NaN rule", {"has_nan": lambda self, g: False}, KOZISTR),
+    ("nan-by-element", "the NaN rule by element", {"update": _elementwise_nan}, BALOVESS),
     (
         "nan-all-elements",
         "the NaN rule only where every element is NaN",
-        "",
         {"has_nan": lambda self, g: bool(g.size and np.isnan(g).all())},
     ),
     (
         "nan-first-element",
         "the NaN rule looks at the first element only",
-        "",
         {"has_nan": lambda self, g: bool(g.size and np.isnan(g.flat[0]))},
     ),
     (
         "nan-by-sum",
         "the NaN rule by the sum: Inf − Inf fires it",
-        "",
         {"has_nan": lambda self, g: bool(np.isnan(np.sum(g)))},
     ),
-    (
-        "nan-catches-inf",
-        "the NaN rule catches Inf",
-        "",
-        {"has_nan": lambda self, g: not bool(np.isfinite(g).all())},
-    ),
+    ("nan-catches-inf", "the NaN rule catches Inf", {"has_nan": lambda self, g: not bool(np.isfinite(g).all())}),
     (
         "nan-all-tensors",
         "a NaN in one tensor fires the rule for all",
-        "",
         {"step": _global_nan, "has_nan": lambda self, g: bool(self.memo["any"])},
     ),
-    ("nan-not-shrunk", "a NaN leaves the parameter alone", "", {"shrunk": lambda self, p, role: p}),
+    ("nan-not-shrunk", "a NaN leaves the parameter alone", {"shrunk": lambda self, p, role: p}),
     (
         "nan-shrink-fixed",
         "0.99 whatever shrink is given",
-        "",
         {
             "shrunk": lambda self, p, role: (
                 (p - p.dtype.type(self.centre(role))) * p.dtype.type(0.99) + p.dtype.type(self.centre(role))
@@ -132,47 +122,36 @@ NAN: list[Row] = [
     (
         "nan-shrink-and-decay",
         "shrink made weaker by the learning rate",
-        "",
         {"shrunk": lambda self, p, role: p + p.dtype.type(self.lr()) * (TigerPort.shrunk(self, p, role) - p)},
     ),
-    ("nan-centre-zero", "scales pulled to 0 after a NaN", "", {"centre": lambda self, role: 0.0}),
-    ("nan-centre-one", "everything pulled to 1 after a NaN", "", {"centre": lambda self, role: 1.0}),
+    ("nan-centre-zero", "scales pulled to 0 after a NaN", {"centre": lambda self, role: 0.0}),
+    ("nan-centre-one", "everything pulled to 1 after a NaN", {"centre": lambda self, role: 1.0}),
     (
         "nan-shrinks-last-only",
         "a NaN shrinks only at a window's last micro-step",
-        "",
         {"shrunk": lambda self, p, role: TigerPort.shrunk(self, p, role) if self.closes() else p},
     ),
-    ("nan-steps-too", "a NaN shrinks and the step is taken as well", "", {"update": _nan_then_steps}),
+    ("nan-steps-too", "a NaN shrinks and the step is taken as well", {"update": _nan_then_steps}),
     (
         "nan-decays-momentum",
         "β on the momentum at a NaN",
-        "",
         {"update": _on_nan(lambda self, m: m.dtype.type(self.beta()) * m)},
     ),
     (
         "nan-opens-window",
         "β on the momentum at a NaN that opens a window",
-        "",
         {"update": _on_nan(lambda self, m: m.dtype.type(self.coefficients()[0]) * m)},
     ),
-    (
-        "nan-clears-momentum",
-        "momentum zeroed at a NaN",
-        "",
-        {"update": _on_nan(lambda self, m: np.zeros_like(m))},
-    ),
+    ("nan-clears-momentum", "momentum zeroed at a NaN", {"update": _on_nan(lambda self, m: np.zeros_like(m))}),
     (
         "nan-shrinks-momentum",
         "momentum shrunk at a NaN",
-        "",
         {"update": _on_nan(lambda self, m: m.dtype.type(self.hyper["shrink"]) * m)},
     ),
-    ("nan-not-counted", "a NaN micro-step not counted", "", {"step": _nan_delays}),
+    ("nan-not-counted", "a NaN micro-step not counted", {"step": _nan_delays}),
     (
         "nan-divisor",
         "the divisor of a window less by its NaN micro-steps",
-        "",
         {"update": _nan_shortens, "coefficients": _shorter_divisor},
     ),
 ]

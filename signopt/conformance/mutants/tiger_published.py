@@ -49,41 +49,40 @@ PUBLISHED: list[Row] = [
     (
         "signum",
         "Signum with decay: no RMS, no roles, no window, no NaN rule, no schedule",
-        KOZISTR,
         {"update": _bare, "factor": lambda self: 1.0},
+        KOZISTR,
     ),
     (
         "signsgd",
         "momentum never written and no accumulation",
-        BERT4TORCH,
         {
             "remember": lambda self, m, g: self.blend(m, g, self.beta()),
             "closes": lambda self: True,
             "tamper": lambda self, name, old, new: (new[0], old[1]),
         },
+        BERT4TORCH,
     ),
     (
         "signsgd-bare",
         "the sign of a momentum that is never written: no RMS, no roles, no window, no NaN rule, no schedule",
-        f"{HAZDZZ}/tiger.py",
         {"update": _bare, "factor": lambda self: 1.0, "tamper": lambda self, name, old, new: (new[0], old[1])},
+        f"{HAZDZZ}/tiger.py",
     ),
     (
         "signum-gradient-twice",
         "Signum whose momentum takes the gradient again after the step: no RMS, no roles, no window, no NaN rule",
-        f"{HAZDZZ}/tiger_foreach.py",
         {"update": _bare_and_twice, "factor": lambda self: 1.0},
+        f"{HAZDZZ}/tiger_foreach.py",
     ),
     (
         "rate-multiplied-on",
         "the rate multiplied on from tensor to tensor by each one's RMS",
-        f"{HAZDZZ}/tiger_su.py",
         {"step": _begin, "reach": _multiplied_on},
+        f"{HAZDZZ}/tiger_su.py",
     ),
     (
         "window-count-in-bfloat16",
         "micro-steps counted in bfloat16: after 256 the count stands still",
-        "",
         {"step": _count_in_bfloat16},
     ),
 ]

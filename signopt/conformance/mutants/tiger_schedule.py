@@ -69,56 +69,37 @@ SCHEDULE: list[Row] = [
     (
         "schedule-sorted-as-text",
         "the schedule's keys sorted as text: 10 before 9",
-        "",
         {"points": _corners_as_text, "factor": _walked},
     ),
     (
         "schedule-unsorted",
         "the schedule's keys taken in the order given",
-        "",
         {"points": _corners_as_given, "factor": _walked},
     ),
-    ("schedule-ignored", "the schedule ignored", "", {"factor": lambda self: 1.0}),
+    ("schedule-ignored", "the schedule ignored", {"factor": lambda self: 1.0}),
     (
         "schedule-on-scales-missing",
         "the schedule not applied to scales",
-        "",
         {"reach": lambda self, p, role: 0.5 * self.base_lr() if role == "scale" else TigerPort.reach(self, p, role)},
     ),
-    (
-        "schedule-by-step",
-        "the schedule counts steps, not micro-steps",
-        "",
-        {"clock": lambda self: self.t // self.window()},
-    ),
-    ("schedule-late", "the schedule one micro-step ahead", "", {"clock": lambda self: self.t + 1}),
-    ("schedule-early", "the schedule one micro-step behind", "", {"clock": lambda self: max(0, self.t - 1)}),
-    ("schedule-no-warm-up", "no (0, 0) in front: constant before the first key", "", {"points": _no_warm_up}),
-    ("schedule-extrapolates", "the last stretch continued after the last key", "", {"factor": _extrapolated}),
-    ("schedule-zero-after-last", "a factor of 0 after the last key", "", {"factor": _zero_after_last}),
-    ("schedule-stepwise", "a staircase for the polyline", "", {"factor": _stepwise}),
-    ("schedule-cosine", "cosine between the keys", "", {"factor": _cosine}),
-    ("schedule-last-key-lost", "the last key ignored", "", {"points": _last_corner_lost}),
+    ("schedule-by-step", "the schedule counts steps, not micro-steps", {"clock": lambda self: self.t // self.window()}),
+    ("schedule-late", "the schedule one micro-step ahead", {"clock": lambda self: self.t + 1}),
+    ("schedule-early", "the schedule one micro-step behind", {"clock": lambda self: max(0, self.t - 1)}),
+    ("schedule-no-warm-up", "no (0, 0) in front: constant before the first key", {"points": _no_warm_up}),
+    ("schedule-extrapolates", "the last stretch continued after the last key", {"factor": _extrapolated}),
+    ("schedule-zero-after-last", "a factor of 0 after the last key", {"factor": _zero_after_last}),
+    ("schedule-stepwise", "a staircase for the polyline", {"factor": _stepwise}),
+    ("schedule-cosine", "cosine between the keys", {"factor": _cosine}),
+    ("schedule-last-key-lost", "the last key ignored", {"points": _last_corner_lost}),
     (
         "schedule-on-biases-missing",
         "the schedule not applied to biases and scales",
-        "",
         {
             "reach": lambda self, p, role: (
                 0.5 * self.base_lr() if role in ("bias", "scale") else TigerPort.reach(self, p, role)
             )
         },
     ),
-    (
-        "schedule-squared",
-        "the schedule applied twice",
-        "",
-        {"lr": lambda self: self.base_lr() * self.factor() ** 2},
-    ),
-    (
-        "schedule-capped",
-        "the schedule's factor capped at 1",
-        "",
-        {"factor": lambda self: min(1.0, TigerPort.factor(self))},
-    ),
+    ("schedule-squared", "the schedule applied twice", {"lr": lambda self: self.base_lr() * self.factor() ** 2}),
+    ("schedule-capped", "the schedule's factor capped at 1", {"factor": lambda self: min(1.0, TigerPort.factor(self))}),
 ]

@@ -76,46 +76,36 @@ STALE: list[Row] = [
     (
         "window-count-of-eight-bits",
         "micro-steps counted in eight bits: after 256 a window is cut short",
-        "",
         {"opens": lambda self: self.t % 256 % self.window() == 0},
     ),
     (
         "window-clips-momentum",
         "momentum clipped to ±1e4 where k > 1",
-        "",
         {
             "remember": lambda self, m, g: np.clip(
                 TigerPort.remember(self, m, g), *((-1e4, 1e4) if self.window() > 1 else (-np.inf, np.inf))
             ).astype(m.dtype)
         },
     ),
-    ("window-stale", "a changed window ignored", "", {"configure": _first("accumulation_steps")}),
-    ("window-share-stale", "1/k of the first window kept after a change", "", {"coefficients": _stale_share}),
-    (
-        "window-restarts-at-change",
-        "a change of hyperparameters begins a new window",
-        "",
-        {"configure": _configures_anew},
-    ),
-    ("nan-shrink-stale", "a changed shrink ignored", "", {"configure": _first("shrink")}),
-    ("schedule-stale", "a changed schedule ignored", "", {"configure": _first("schedule")}),
-    ("schedule-first-rate", "a schedule on the first learning rate", "", {"lr": _scheduled_first_rate}),
+    ("window-stale", "a changed window ignored", {"configure": _first("accumulation_steps")}),
+    ("window-share-stale", "1/k of the first window kept after a change", {"coefficients": _stale_share}),
+    ("window-restarts-at-change", "a change of hyperparameters begins a new window", {"configure": _configures_anew}),
+    ("nan-shrink-stale", "a changed shrink ignored", {"configure": _first("shrink")}),
+    ("schedule-stale", "a changed schedule ignored", {"configure": _first("schedule")}),
+    ("schedule-first-rate", "a schedule on the first learning rate", {"lr": _scheduled_first_rate}),
     (
         "schedule-skips-nan",
         "a NaN micro-step not counted by the schedule",
-        "",
         {"step": _counts_healthy_steps, "clock": lambda self: self.memo.get("healthy", 0)},
     ),
     (
         "nan-restarts-windows",
         "a NaN anywhere begins all windows anew",
-        "",
         {"step": _window_of_healthy_steps, "opens": _opens_after_nan, "closes": _closes_after_nan},
     ),
     (
         "nan-owes-decay",
         "the decay that a NaN skips made up for at the next micro-step",
-        "",
         {"update": _owes_decay, "coefficients": _owed_coefficients},
     ),
 ]

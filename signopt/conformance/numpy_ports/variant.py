@@ -9,10 +9,10 @@ from typing import Any
 from signopt.conformance.numpy_ports.base import NumpyPort
 from signopt.conformance.numpy_ports.bases import BASES
 
-__all__ = ["Row", "Variant", "variant"]
+__all__ = ["Row", "Variant", "of_row", "variant"]
 
 Row = tuple[Any, ...]
-"""A line of a table: id, summary, source if the table has one, pieces."""
+"""A line of a table: id, summary, pieces and, if a real port does it, where."""
 
 BOTH = ("float32", "float64")
 
@@ -69,3 +69,9 @@ def variant(
 ) -> Variant:
     """A :class:`Variant` with its pieces given as keywords."""
     return Variant(key, rule, summary, pieces, source, dtypes)
+
+
+def of_row(rule: str, row: Row) -> Variant:
+    """The :class:`Variant` of a line of a table."""
+    key, summary, pieces, *source = row
+    return variant(rule, key, summary, *source, **pieces)
