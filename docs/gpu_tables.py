@@ -6,10 +6,10 @@ host times are of real CuPy with launches that do nothing.
 
 from __future__ import annotations
 
-import re
 import sys
 import timeit
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ from tests.cupy_on_cpu import HostDevice, install  # noqa: E402
 from tests.cupy_on_cpu.machine_code import Function, disassemble  # noqa: E402
 
 ARCHITECTURES = ("75", "80", "90", "100", "120")
+MODES = (
+    ("stochastic", "bfloat16", "bfloat16"),
+    ("stochastic", "bfloat16", "float32"),
+    ("stochastic", "float16", "float16"),
+    ("stochastic", "float16", "float32"),
+    ("split", "bfloat16", "bfloat16"),
+    ("split", "bfloat16", "float32"),
+)
+"""Rounding, and storage of the parameter and of the momentum."""
 PAIRS = (
     ("float32", "float32", 20),
     ("float64", "float64", 40),
@@ -45,36 +54,56 @@ def machine_code() -> str:
     rows = []
     for rule in RULES:
         for param, momentum, _ in PAIRS:
-            rows += machine_code_rows(rule, param, momentum)
+            for name, functions in compiled(rule, param, momentum).items():
+                moved = bytes_per_parameter(functions, rule, param, momentum)
+                rows.append([f"`{name}`", param, momentum, moved, *flaws(functions)])
     head = ["kernel", "θ, g", "m", "bytes per parameter", "128-bit loads, stores", "stack", "spills", "FFMA"]
     return table([*head, *(f"sm_{architecture}" for architecture in ARCHITECTURES)], rows)
 
 
-def machine_code_rows(rule: str, param: str, momentum: str) -> list[list[object]]:
-    """The kernels of one rule for one pair of dtypes."""
+def rounding_modes() -> str:
+    """The kernels that store parameters otherwise than to nearest: bytes beside those of nearest, from machine code."""
+    rows = []
+    for rule in RULES:
+        for rounding, param, momentum in MODES:
+            functions = compiled(rule, param, momentum, rounding)[f"signopt_{rule}"]
+            plain = compiled(rule, param, momentum)[f"signopt_{rule}"]
+            moved = bytes_per_parameter(functions, rule, param, momentum, rounding)
+            before = bytes_per_parameter(plain, rule, param, momentum)
+            ratio = f"{float(moved) / float(before):.2f}"
+            rows.append([f"`signopt_{rule}`", rounding, param, momentum, moved, ratio, *flaws(functions)])
+    head = ["kernel", "rounding", "θ, g", "m", "bytes per parameter", "beside nearest", "128-bit loads, stores"]
+    return table([*head, "stack", "spills", "FFMA", *(f"sm_{architecture}" for architecture in ARCHITECTURES)], rows)
+
+
+def compiled(rule: str, param: str, momentum: str, rounding: str = "nearest") -> dict[str, list[Function]]:
+    """The kernels of one rule for one pair of dtypes, each for all architectures."""
     from signopt.backends._cuda_compile import compile_kernels
 
     by_architecture = [
-        {f.name: f for f in disassemble(compile_kernels(rule, param, momentum, f"sm_{architecture}"))}
+        {f.name: f for f in disassemble(compile_kernels(rule, param, momentum, f"sm_{architecture}", rounding))}
         for architecture in ARCHITECTURES
     ]
-    rows: list[list[object]] = []
-    for name in by_architecture[0]:
-        functions = [kernels[name] for kernels in by_architecture]
-        wide = spread(functions, lambda f: f"{f.wide_loads}, {f.wide_stores}")
-        flaws = [spread(functions, lambda f, key=key: getattr(f, key)) for key in ("stack", "spills", "fused")]
-        bytes_moved = spread(functions, lambda f: bytes_per_parameter(f, rule, param, momentum))
-        rows.append([f"`{name}`", param, momentum, bytes_moved, wide, *flaws, *(f.registers for f in functions)])
-    return rows
+    return {name: [kernels[name] for kernels in by_architecture] for name in by_architecture[0]}
 
 
-def bytes_per_parameter(function: Function, rule: str, param: str, momentum: str) -> str:
+def flaws(functions: Sequence[Function]) -> list[object]:
+    """128-bit accesses, what should be zero, and registers."""
+    wide = spread(functions, lambda f: f"{f.wide_loads}, {f.wide_stores}")
+    zeros = [spread(functions, attrgetter(key)) for key in ("stack", "spills", "fused")]
+    return [wide, *zeros, *(f.registers for f in functions)]
+
+
+def bytes_per_parameter(
+    functions: Sequence[Function], rule: str, param: str, momentum: str, rounding: str = "nearest"
+) -> str:
     """From the 128-bit accesses of the main kernels; Tiger's has two more loops: one keeps θ and one keeps m."""
-    if function.name != f"signopt_{rule}":
+    if functions[0].name != f"signopt_{rule}":
         return "–"
-    p, m = WIDTH[param], WIDTH[momentum]
-    other_loops = (p + 2 * m) + 2 * p if rule == "tiger" else 0
-    return str((function.wide_loads + function.wide_stores) * 16 // (16 // min(p, m)) - other_loops)
+    p, m, rest = WIDTH[param], WIDTH[momentum], 2 if rounding == "split" else 0
+    other_loops = (p + 2 * m) + 2 * (p + rest) if rule == "tiger" else 0
+    pack = 16 // min(p, m)
+    return spread(functions, lambda f: (f.wide_loads + f.wide_stores) * 16 // pack - other_loops)
 
 
 def spread(functions: Sequence[Function], of: Callable[[Function], object]) -> str:
@@ -190,13 +219,13 @@ def main(wanted: Sequence[str]) -> None:
         "executed-bytes": lambda: executed_bytes(device),
         "host-cost": lambda: host_cost(device),
         "machine-code": machine_code,
+        "rounding-modes": rounding_modes,
     }
     page = Path(__file__).with_name("gpu.md")
     for name in wanted or makers:
         made = makers[name]()
-        marks = re.compile(rf"(<!-- {name} -->\n)(.*?)(\n<!-- end -->)", re.S)
-        text = marks.sub(lambda match, made=made: match[1] + made + match[3], page.read_text(encoding="utf-8"))
-        page.write_text(text, encoding="utf-8")
+        before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+        page.write_text(before + mark + made + rest[rest.index("\n<!-- end -->") :], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["GradientTable"]
+__all__ = ["GradientTable", "refuse_capture"]
 
 HOST_TO_DEVICE = 1
 
@@ -94,6 +94,17 @@ class GradientTable:
             _Staging(cupy.cuda.alloc_pinned_memory(max(size, 8)), cupy.cuda.Event(disable_timing=True))
         )
         return self._staging[-1]
+
+
+def refuse_capture() -> None:
+    """Raise RuntimeError if the current stream is capturing a step that has random words."""
+    import cupy
+
+    if _capturing(cupy.cuda.get_current_stream()):
+        raise RuntimeError(
+            "a CUDA graph would repeat the random words of this one step of rounding='stochastic' whenever it is "
+            "replayed; take such steps outside of the capture, or use rounding='split'"
+        )
 
 
 def _capturing(stream: Any) -> bool:

@@ -20,11 +20,14 @@ MAX_THREADS_PER_BLOCK = 0
 """CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK."""
 
 _KERNELS = files("signopt.backends") / "kernels"
+_HEADERS = ("elements.cuh", "storage.cuh")
 _C_TYPES = {"float64": "double", "float32": "float", "float16": "float16", "bfloat16": "bfloat16"}
 
 
 @functools.cache
-def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architecture: str) -> bytes:
+def compile_kernels(
+    rule: str, param_dtype: str, momentum_dtype: str, architecture: str, rounding: str = "nearest"
+) -> bytes:
     """The kernels of one rule for one pair of storage dtypes.
 
     Parameters
@@ -34,6 +37,8 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
         Names of the storage dtypes.
     architecture : str
         ``"sm_90"`` gives machine code (a cubin), ``"compute_90"`` gives PTX.
+    rounding : {"nearest", "stochastic", "split"}
+        How parameters are stored; all but nearest is for those of 16 bits.
 
     Raises
     ------
@@ -45,11 +50,10 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
     if not (_KERNELS / f"{rule}.cu").is_file():
         raise NotImplementedError(f"the rule {rule} has no CUDA kernels; make its optimizer with backend='portable'")
     nvrtc = _nvrtc()
-    program = nvrtc.createProgram(
-        _source(f"{rule}.cu"), f"{rule}.cu", [_source("elements.cuh").encode()], [b"elements.cuh"]
-    )
+    headers = [_source(name).encode() for name in _HEADERS], [name.encode() for name in _HEADERS]
+    program = nvrtc.createProgram(_source(f"{rule}.cu"), f"{rule}.cu", *headers)
     try:
-        nvrtc.compileProgram(program, _options(param_dtype, momentum_dtype, architecture))
+        nvrtc.compileProgram(program, _options(param_dtype, momentum_dtype, architecture, rounding))
         image: bytes | str = (nvrtc.getCUBIN if architecture.startswith("sm_") else nvrtc.getPTX)(program)
     except nvrtc.NVRTCError as error:
         raise RuntimeError(
@@ -61,7 +65,7 @@ def compile_kernels(rule: str, param_dtype: str, momentum_dtype: str, architectu
     return image if isinstance(image, bytes) else image.encode()
 
 
-def load_function(rule: str, kernel: str, param_dtype: str, momentum_dtype: str, device: int) -> Any:
+def load_function(rule: str, kernel: str, param_dtype: str, momentum_dtype: str, rounding: str, device: int) -> Any:
     """The function ``kernel``, compiled for CUDA device ``device``, loaded on it and fit to be launched there.
 
     CUDA may put off loading the code of a function until something asks for it. Asking for its limits does, so that
@@ -74,7 +78,7 @@ def load_function(rule: str, kernel: str, param_dtype: str, momentum_dtype: str,
     """
     import cupy
 
-    function = _load_module(rule, param_dtype, momentum_dtype, device).get_function(kernel)
+    function = _load_module(rule, param_dtype, momentum_dtype, rounding, device).get_function(kernel)
     most = cupy.cuda.driver.funcGetAttribute(MAX_THREADS_PER_BLOCK, function.ptr)
     if most < THREADS:
         raise RuntimeError(f"{kernel} needs {THREADS} threads to a block, and device {device} allows it {most}")
@@ -82,11 +86,11 @@ def load_function(rule: str, kernel: str, param_dtype: str, momentum_dtype: str,
 
 
 @functools.cache
-def _load_module(rule: str, param_dtype: str, momentum_dtype: str, device: int) -> Any:
+def _load_module(rule: str, param_dtype: str, momentum_dtype: str, rounding: str, device: int) -> Any:
     import cupy
     from cupy.cuda.function import Module
 
-    image = compile_kernels(rule, param_dtype, momentum_dtype, architecture_of(device))
+    image = compile_kernels(rule, param_dtype, momentum_dtype, architecture_of(device), rounding)
     with cupy.cuda.Device(device):
         module = Module()
         module.load(image)
@@ -107,7 +111,7 @@ def architecture_of(device: int) -> str:
     return f"sm_{capability}"
 
 
-def _options(param_dtype: str, momentum_dtype: str, architecture: str) -> tuple[str, ...]:
+def _options(param_dtype: str, momentum_dtype: str, architecture: str, rounding: str) -> tuple[str, ...]:
     return (
         f"--gpu-architecture={architecture}",
         "--std=c++17",
@@ -116,6 +120,7 @@ def _options(param_dtype: str, momentum_dtype: str, architecture: str) -> tuple[
         f"-DPARAM={_C_TYPES[param_dtype]}",
         f"-DMOMENTUM={_C_TYPES[momentum_dtype]}",
         f"-DCOMPUTE={'double' if param_dtype == 'float64' else 'float'}",
+        f"-DSTORAGE={rounding.title()}",
     )
 
 

@@ -11,6 +11,9 @@ import numpy as np
 
 from signopt._namespace import Array, cast, compute_dtype_name, dtype_name, namespace_of
 from signopt.backends._cuda_compile import THREADS, load_function
+from signopt.backends._cuda_tables import words_key
+from signopt.backends._storage import Storage
+from signopt.rounding import join
 from signopt.rules._matrices import as_matrices, from_matrices
 from signopt.rules.muon import MuonCoefficients
 from signopt.rules.newton_schulz import direction, newton_schulz
@@ -21,9 +24,15 @@ __all__ = ["prepare_muon"]
 MOST_BLOCKS = 4096
 """Blocks of a launch; each walks over as many elements as are left."""
 
+NULL = np.uint64(0)
+
 
 def prepare_muon(
-    params: Sequence[Array], momenta: Sequence[Array], grads: Sequence[Array], k: MuonCoefficients
+    params: Sequence[Array],
+    momenta: Sequence[Array],
+    grads: Sequence[Array],
+    k: MuonCoefficients,
+    storage: Storage,
 ) -> Callable[[], None]:
     """All of a step but the writing: every X, in memory of its own. What is returned launches one kernel a matrix.
 
@@ -35,9 +44,9 @@ def prepare_muon(
     ModuleNotFoundError
         If cuBLAS is not installed.
     """
-    arrays = [row for row in zip(params, momenta, grads, strict=True) if row[0].size]
+    arrays = enumerate(zip(params, momenta, grads, strict=True))
     try:
-        steps = [_prepared(*row, k) for row in arrays]
+        steps = [_prepared(index, *row, k, storage) for index, row in arrays if row[0].size]
     except (ImportError, RuntimeError) as error:
         if "cublas" not in str(error).lower():
             raise
@@ -54,34 +63,39 @@ def _take(steps: Sequence[_Step]) -> None:
 
 @dataclass(frozen=True)
 class _Step:
-    """The update of one matrix, ready to be launched."""
+    """The update of one matrix, ready to be launched: of ``arrays``, which it reads and writes as ``dense``."""
 
-    param: Array
-    momentum: Array
-    dense: tuple[Array, Array]
+    arrays: Sequence[Array]
+    dense: Sequence[Array]
     launch: Callable[[], None]
     keep: tuple[Any, ...]
 
     def take(self) -> None:
         """Launch it, and bring what it wrote to arrays that are not contiguous."""
         self.launch()
-        for array, dense in zip((self.param, self.momentum), self.dense, strict=True):
+        for array, dense in zip(self.arrays, self.dense, strict=True):
             if dense is not array:
                 array[...] = dense
 
 
-def _prepared(param: Array, momentum: Array, grad: Array, coefficients: MuonCoefficients) -> _Step:
+def _prepared(
+    index: int, param: Array, momentum: Array, grad: Array, coefficients: MuonCoefficients, storage: Storage
+) -> _Step:
     import cupy
 
+    rounding, rest = storage.of(param), storage.rest(index)
     compute = compute_dtype_name(dtype_name(param))
     k: Any = coefficients.rounded(compute)
     number = np.dtype(compute).type
-    p, m, g = map(cupy.ascontiguousarray, (param, momentum, grad))
+    written = [param, momentum] if rest is None else [param, momentum, rest]
+    dense = [*map(cupy.ascontiguousarray, written)]
+    (p, m), low, g = dense[:2], dense[2] if dense[2:] else NULL, cupy.ascontiguousarray(grad)
     load = partial(
         load_function,
         "muon",
         param_dtype=dtype_name(param),
         momentum_dtype=dtype_name(momentum),
+        rounding=rounding,
         device=param.device.id,
     )
     look, move = load(kernel="signopt_muon_look"), load(kernel="signopt_muon")
@@ -90,11 +104,11 @@ def _prepared(param: Array, momentum: Array, grad: Array, coefficients: MuonCoef
     size, B, A = np.int64(param.size), number(k.B), number(k.A)
     look((blocks,), (THREADS,), (g, m, u, size, B, A, np.int32(k.nesterov)))
     x = _iterated(u, k, compute)
-    d = _decaying(p, k, compute)
+    d = _decaying(join(p, low) if rounding == "split" else p, k, compute)
     numbers = (size, B, A, number(k.lr), number(k.scale(tuple(param.shape), compute)), number(k.weight_decay))
-    pointer = np.uint64(0) if d is None else d
-    launch = partial(move, (blocks,), (THREADS,), (p, m, g, x, pointer, *numbers))
-    return _Step(param, momentum, (p, m), launch, (g, x, d))
+    drawn = low, np.int64(storage.number(index)), *words_key(k.draw)
+    launch = partial(move, (blocks,), (THREADS,), (p, m, g, x, NULL if d is None else d, *numbers, *drawn))
+    return _Step(written, dense, launch, (g, x, d))
 
 
 def _iterated(u: Array, k: MuonCoefficients, compute: str) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 from signopt._namespace import Array, dtype_name
 from signopt.backends._cuda_compile import THREADS
 from signopt.roles import RoleTraits
+from signopt.rules.coefficients import Draw
 
 __all__ = [
     "ElementTable",
@@ -26,6 +27,7 @@ __all__ = [
     "element_table",
     "reduction_table",
     "tiger_table",
+    "words_key",
 ]
 
 PACKS_PER_THREAD = 4
@@ -41,6 +43,7 @@ class Slot:
     """One parameter: its arrays, its place in the optimizer's order, and for Tiger what its role asks for.
 
     ``grad_strides`` are in bytes: gradients come and go, and the kernels need no more of them than that and an address.
+    ``number`` and ``rest`` are those of :class:`~signopt.backends._storage.Storage`.
     """
 
     param: Array
@@ -48,16 +51,29 @@ class Slot:
     index: int
     grad_strides: tuple[int, ...]
     traits: RoleTraits
+    number: int = 0
+    rest: Array | None = None
 
     @property
     def strided(self) -> bool:
-        """Whether any of the three arrays is not contiguous in the order of its indices."""
+        """Whether any of the arrays is not contiguous in the order of its indices."""
         strides = contiguous_strides(self.param.shape, self.param.itemsize)
         return not (
             self.param.flags.c_contiguous
             and self.momentum.flags.c_contiguous
+            and (self.rest is None or self.rest.flags.c_contiguous)
             and _same_steps(self.param.shape, self.grad_strides, strides)
         )
+
+    @property
+    def rest_address(self) -> int:
+        """Where its low halves are; 0 where it has none."""
+        return 0 if self.rest is None else int(self.rest.data.ptr)
+
+    @property
+    def rest_strides(self) -> tuple[int, ...]:
+        """The strides of its low halves in bytes, or zeros."""
+        return (0,) * self.param.ndim if self.rest is None else tuple(self.rest.strides)
 
     @property
     def key(self) -> tuple[str, str, bool]:
@@ -100,12 +116,13 @@ class Reduction:
         """Blocks of threads that fold lanes, one fold each."""
         return -(-self.rows * self.folds // THREADS)
 
-    def words(self) -> list[int]:
-        """Its row of the table, but for the layout."""
+    def words(self, first_layout: int) -> list[int]:
+        """Its row of the table; ``first_layout`` is where the axes of its arrays begin."""
         start = self.slot.param.data.ptr if self.squares else 0
         lanes = [*divisor(self.lanes), self.first_lane, self.first_lane_block]
         folds = [*divisor(self.folds), self.first_fold, self.first_fold_block]
-        return [start, self.slot.index, self.rows, self.width, *lanes, *folds, int(self.squares)]
+        row = [start, self.slot.index, self.rows, self.width, *lanes, *folds, int(self.squares)]
+        return [*row, first_layout, self.slot.param.ndim, self.slot.rest_address if self.squares else 0]
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,8 @@ def element_table(slots: Sequence[Slot], extra: Sequence[Iterable[int]] | None =
     rows = []
     for position, slot in enumerate(slots):
         row = [slot.param.data.ptr, slot.momentum.data.ptr, slot.index, slot.param.size, first_blocks[position]]
-        row += [first_layouts[position], slot.param.ndim, *(extra[position] if extra else ())]
+        row += [first_layouts[position], slot.param.ndim, slot.number, slot.rest_address]
+        row += extra[position] if extra else ()
         rows.append(row)
     return ElementTable(_upload(rows), _owners(blocks), layouts, first_blocks[-1])
 
@@ -169,10 +187,10 @@ def reduction_table(slots: Sequence[Slot]) -> ReductionTable:
     work = counts + [_reduction(slot, squares=True) for slot in slots if slot.traits.rms]
     lanes, folds = _place(work)
     first_layouts, _ = _layouts(slots)
-    layout = {slot.index: [first, slot.param.ndim] for slot, first in zip(slots, first_layouts, strict=True)}
+    layout = {slot.index: first for slot, first in zip(slots, first_layouts, strict=True)}
     return ReductionTable(
         work={(item.slot.index, item.squares): item for item in work},
-        reductions=_upload([item.words() + layout[item.slot.index] for item in work]),
+        reductions=_upload([item.words(layout[item.slot.index]) for item in work]),
         lane_owners=_owners([item.lane_blocks for item in work]),
         fold_owners=_owners([item.fold_blocks for item in work]),
         lanes=cupy.empty(lanes, dtype=cupy.float64),
@@ -221,8 +239,9 @@ def _layouts(slots: Sequence[Slot]) -> tuple[list[int], Any]:
     axes: list[list[int]] = []
     for slot in slots:
         firsts.append(len(axes))
-        steps = zip(slot.param.shape, slot.param.strides, slot.momentum.strides, slot.grad_strides, strict=True)
-        axes += [[*divisor(length), *strides] for length, *strides in reversed([*steps])]
+        strides = slot.param.strides, slot.momentum.strides, slot.grad_strides, slot.rest_strides
+        steps = zip(slot.param.shape, *strides, strict=True)
+        axes += [[*divisor(length), *own] for length, *own in reversed([*steps])]
     return firsts, _upload(axes or [[0]])
 
 
@@ -241,6 +260,11 @@ def _owners(blocks: Sequence[int]) -> Any:
 
 def _bits(number: float) -> int:
     return int(struct.unpack("<Q", struct.pack("<d", number))[0])
+
+
+def words_key(draw: Draw) -> tuple[Any, Any]:
+    """Of what a step's random words are a function, as the last arguments of every kernel that writes."""
+    return np.uint64(draw.seed), np.uint32(draw.step & 0xFFFFFFFF)
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -53,6 +53,10 @@ class _Bits:
     def chosen(self, condition: Any, value: int, other: Any) -> Any:
         return self.builder.select(condition, self.number(value), other)
 
+    def unless_nan(self, floats: Any, nan: int, other: Any) -> Any:
+        """``other``, of which the carry of a sum may have reached the sign only where ``floats`` has a NaN."""
+        return self.builder.select(self.builder.fcmp_unordered("uno", floats, floats), self.number(nan), other)
+
     def sign(self, bits: Any) -> Any:
         """The sign of a float32 where the sign of a half is."""
         return self.mask(self.right(bits, 16), 0x8000)
@@ -61,10 +65,7 @@ class _Bits:
 def stochastic_bfloat16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
     """The bits of :func:`signopt.rounding.round_bfloat16`."""
     on = _Bits(builder, value)
-    bits = on.of(value)
-    magnitude = on.mask(bits, _MAGNITUDE)
-    rounded = builder.or_(on.right(builder.add(magnitude, on.wide(word)), 16), on.sign(bits))
-    return on.half(on.chosen(on.above(magnitude, _INFINITY), 0x7FC0, rounded))
+    return on.half(on.unless_nan(value, 0x7FC0, on.right(builder.add(on.of(value), on.wide(word)), 16)))
 
 
 def stochastic_float16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
@@ -94,10 +95,8 @@ def split_halves(builder: ir.IRBuilder, value: Any) -> tuple[Any, Any]:
     """The bits of :func:`signopt.rounding.split`."""
     on = _Bits(builder, value)
     bits = on.of(value)
-    magnitude = on.mask(bits, _MAGNITUDE)
-    is_nan = on.above(magnitude, _INFINITY)
-    high = builder.or_(on.right(builder.add(magnitude, on.number(0x8000)), 16), on.sign(bits))
-    return on.half(on.chosen(is_nan, 0x7FC0, high)), on.half(on.chosen(is_nan, 0, magnitude))
+    high = on.right(builder.add(bits, on.number(0x8000)), 16)
+    return on.half(on.unless_nan(value, 0x7FC0, high)), on.half(on.unless_nan(value, 0, bits))
 
 
 def joined_halves(builder: ir.IRBuilder, high: Any, low: Any) -> Any:

@@ -137,12 +137,22 @@ def _beside_piece(policy: Any, t: Any, first: Any, last: Any, room: Any, family:
 def _draw(words: Any, first: Any, draws: Any, tensor: Any) -> None:
     """Philox4x32-10 on successive blocks from ``first`` on: four words of 32 bits each, or eight of 16.
 
-    Words are kept in 64 bits, of which the upper half is whatever a product left there, until they are multiplied.
+    They are taken in runs whose numbers have one upper half: most of the first two rounds is the same for all of a run.
     """
+    done, count = 0, len(words) // 4
+    while done < count:
+        run = min(count - done, (1 << 32) - ((first + done) & 0xFFFFFFFF))
+        _draw_run(words[4 * done : 4 * (done + run)], first + done, draws, tensor)
+        done += run
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _draw_run(words: Any, first: Any, draws: Any, tensor: Any) -> None:
+    """Words are kept in 64 bits, of which the upper half is whatever a product left there until they are multiplied."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     for block in range(len(words) // 4):
         c0, c2, c3 = np.uint64(first + block), np.uint64(draws.step), np.uint64(tensor)
-        c1 = c0 >> half
+        c1 = np.uint64(first) >> half
         k0, k1 = np.uint64(draws.key_low), np.uint64(draws.key_high)
         for _ in range(10):
             p0, p1 = (c0 & low) * np.uint64(0xD2511F53), (c2 & low) * np.uint64(0xCD9E8D57)

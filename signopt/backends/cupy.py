@@ -11,7 +11,7 @@ import numpy as np
 
 from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._base import Backend, Known
-from signopt.backends._cuda_addresses import GradientTable
+from signopt.backends._cuda_addresses import GradientTable, refuse_capture
 from signopt.backends._cuda_compile import THREADS, load_function
 from signopt.backends._cuda_gradients import Layout, Location, Recogniser
 from signopt.backends._cuda_muon import prepare_muon
@@ -23,6 +23,7 @@ from signopt.backends._cuda_tables import (
     element_table,
     reduction_table,
     tiger_table,
+    words_key,
 )
 from signopt.backends._storage import NEAREST, Storage
 from signopt.backends.portable import PortableBackend
@@ -46,13 +47,14 @@ class CupyBackend(Backend):
     One launch serves all tensors that share their storage dtypes (Tiger takes three); tensors that are not contiguous
     form groups of their own. Work is put on CuPy's current stream, and nothing waits for it. A step can be captured
     into a CUDA graph once one step with the same gradient arrays has been taken outside of a capture; the graph then
-    holds the coefficients of the step that was captured.
+    holds the coefficients of the step that was captured. With stochastic rounding it would also hold that step's random
+    words, and repeat them whenever it is replayed, so such a step is not captured.
 
     Raises
     ------
     RuntimeError
         From the first step of a rule, if its kernels cannot be compiled or loaded; from a step under capture, if it
-        would have to allocate or upload.
+        would have to allocate or upload, or rounds stochastically.
     MemoryError
         If there is no room on the device for the tables, before anything is written.
     """
@@ -72,7 +74,8 @@ class CupyBackend(Backend):
         self._traits = [traits_of(role) for role in roles or ["matrix"] * len(self._params)]
         self._device = self._params[0].device
         self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
-        self._recogniser = Recogniser(params, momenta)
+        self._storage = storage
+        self._recogniser = Recogniser(params, [*momenta, *(rest for rest in storage.rests if rest is not None)])
         self._adopted: Location | None = None
         self._grads = GradientTable(self._device.id)
         self._plans: dict[Unusual, list[_Group]] = {}
@@ -95,8 +98,10 @@ class CupyBackend(Backend):
         sum the squares themselves: shards with ``facts`` are updated by the rule.
         """
         if facts is not None:
-            portable = PortableBackend(self._params, self._momenta, self._roles)
+            portable = PortableBackend(self._params, self._momenta, self._roles, self._storage)
             return portable.prepare(grads, coefficients, facts=facts)
+        if any(self._storage.of(param) == "stochastic" for param in self._params):
+            refuse_capture()
         if isinstance(coefficients, MuonCoefficients):
             return self._muon(grads, coefficients)
         with self._device:
@@ -114,7 +119,7 @@ class CupyBackend(Backend):
 
     def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
         with self._device:
-            write = prepare_muon(self._params, self._momenta, grads, coefficients)
+            write = prepare_muon(self._params, self._momenta, grads, coefficients, self._storage)
 
         def on_device() -> None:
             with self._device:
@@ -147,9 +152,10 @@ class CupyBackend(Backend):
         arrays = zip(self._params, self._momenta, grads, self._traits, strict=True)
         for index, (param, momentum, grad, traits) in enumerate(arrays):
             if param.size:
-                slot = Slot(param, momentum, index, grad.strides, traits)
+                numbers = self._storage.number(index), self._storage.rest(index)
+                slot = Slot(param, momentum, index, grad.strides, traits, *numbers)
                 groups[slot.key].append(slot)
-        return [_Group(key, slots, self._device.id) for key, slots in groups.items()]
+        return [_Group(key, slots, self._storage.of(slots[0].param), self._device.id) for key, slots in groups.items()]
 
 
 def _launch(launches: Sequence[Launch]) -> None:
@@ -186,9 +192,9 @@ class Launch(NamedTuple):
 class _Group:
     """Tensors that one kernel serves."""
 
-    def __init__(self, key: tuple[str, str, bool], slots: list[Slot], device: int) -> None:
+    def __init__(self, key: tuple[str, str, bool], slots: list[Slot], rounding: str, device: int) -> None:
         self._dtypes, self._strided = key[:2], key[2]
-        self._slots = slots
+        self._slots, self._rounding = slots, rounding
         self._device = device
         self._number = np.float64 if compute_dtype_name(key[0]) == "float64" else np.float32
         self._functions: dict[str, Any] = {}
@@ -196,12 +202,13 @@ class _Group:
     def launches(self, k: Coefficients, grads: int) -> list[Launch]:
         """The launches of one step; ``grads`` is the address of the table of gradients.
 
-        A kernel takes the coefficients in the order of their fields.
+        A kernel takes the coefficients in the order of their fields, and at last of what its random words are made.
         """
         if isinstance(k, TigerCoefficients):
             return self._tiger(grads, k)
         table = self._elements
-        arguments = (*self._pointers(table, grads), *(self._number(getattr(k, name)) for name in k.numbers()))
+        numbers = [self._number(getattr(k, name)) for name in k.numbers()]
+        arguments = (*self._pointers(table, grads), *numbers, *words_key(k.draw))
         return [self._launch(k.rule, f"signopt_{k.rule}", table.blocks, arguments)]
 
     def _tiger(self, grads: int, k: TigerCoefficients) -> list[Launch]:
@@ -214,6 +221,7 @@ class _Group:
         half_lr = 0.5 * float(self._number(k.lr))
         numbers = (k.b1, k.b2, k.lr, half_lr, k.weight_decay, k.shrink)
         to_move = (*self._pointers(table, grads), folds, *map(self._number, numbers), np.int32(k.moves))
+        to_move += words_key(k.draw)
         return [
             self._launch("tiger", "signopt_tiger_lanes", lane_blocks, to_lanes),
             self._launch("tiger", "signopt_tiger_folds", fold_blocks, to_folds),
@@ -239,7 +247,7 @@ class _Group:
         if kernel not in self._functions:
             folds = kernel.endswith("_folds")
             name = f"{kernel}_strided" if self._strided and not folds else kernel
-            self._functions[kernel] = load_function(rule, name, *self._dtypes, self._device)
+            self._functions[kernel] = load_function(rule, name, *self._dtypes, self._rounding, self._device)
         writes = kernel == f"signopt_{rule}"
         arrays = f"{'strided ' if self._strided else ''}{self._dtypes[0]} arrays"
         return Launch(kernel, arrays, self._functions[kernel], blocks, arguments, writes)

@@ -12,7 +12,6 @@ from signopt._identity import SameArrays
 from signopt._namespace import Array, dtype_name
 from signopt.backends import Backend, adopt, select
 from signopt.backends._storage import Storage
-from signopt.backends.portable import PortableBackend
 from signopt.optimizer._params import Arrays, in_order, names_of_frozen
 from signopt.rules.coefficients import Coefficients
 
@@ -116,21 +115,10 @@ class Binding:
 
     def _bind(self) -> None:
         params, momenta = [*self._params.values()], [*self._momenta.values()]
-        backend = self._selected(params)(params, momenta, self._roles, self._storage)
+        backend = select(self._wanted, params)(params, momenta, self._roles, self._storage)
         self._written = params + momenta + [rest for rest in self._storage.rests if rest is not None]
         self.backend: Backend = backend
         self._facts: Facts = facts_of(self._written)
-
-    def _selected(self, params: list[Array]) -> type[Backend]:
-        """The backend asked for; the kernels for CUDA round to nearest only, so the rule itself serves other modes."""
-        selected = select(self._wanted, params)
-        if selected.name != "cupy" or self._storage.rounding == "nearest":
-            return selected
-        if self._wanted == "cupy":
-            raise ValueError(
-                f"backend 'cupy' rounds to nearest, and rounding is {self._storage.rounding!r}; use backend='auto'"
-            )
-        return PortableBackend
 
     def _bind_anew(self) -> None:
         """Check and bind arrays whose memory, shape, strides, dtype or flags are not what they were."""
@@ -183,7 +171,9 @@ class Binding:
             checks.check_gradient_dtype(dtype_name(param), dtype_name(grad), label)
 
     def _labelled(self) -> dict[str, Array]:
-        named = (("params", self._params), ("momentum", self._momenta))
+        rests = {name: self._storage.rest(index) for index, name in enumerate(self._params)}
+        split = {name: rest for name, rest in rests.items() if rest is not None}
+        named = (("params", self._params), ("momentum", self._momenta), ("rests", split))
         return {f"{what}[{name!r}]": array for what, arrays in named for name, array in arrays.items()}
 
 

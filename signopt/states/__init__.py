@@ -12,7 +12,8 @@ Keras                     ``Lion``                                              
 
 ``from_…`` returns a state for :meth:`load_state_dict` of a signopt optimizer, ``to_…`` one for theirs. Neither changes
 anything. What their state holds beyond the momentum, the number of steps and the hyperparameters of the rule is
-refused by name: an optimizer that uses it computes something else.
+refused by name: an optimizer that uses it computes something else. So is ``optax.contrib.muon``, whose momentum and
+gradient are corrected for bias apart.
 """
 
 from signopt.states._keras import from_keras, to_keras

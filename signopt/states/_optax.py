@@ -106,7 +106,13 @@ def to_optax(optimizer: Optimizer, opt_state: Any, *, names: Sequence[str] | Non
 
 
 def _momentum_node(opt_state: Any) -> Any:
-    found = [part for part in _parts(opt_state) if {"mu", "count"} <= _fields(part) and "nu" not in _fields(part)]
+    parts = _parts(opt_state)
+    if any("ns_coeffs" in _fields(part) for part in parts):
+        raise ValueError(
+            "the state is of optax.contrib.muon, which corrects the bias of momentum and gradient, each by a factor of "
+            "its own; signopt.Muon does not, so training would not go on as it was"
+        )
+    found = [part for part in parts if _fields(part) == {"mu", "count"}]
     if len(found) != 1:
         raise ValueError(f"the state has {len(found)} parts with the momentum of a Lion; one is expected")
     return found[0]

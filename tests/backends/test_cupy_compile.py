@@ -22,21 +22,30 @@ RULES = ("lion", "signum", "tiger")
 MOST_REGISTERS = 80
 """With 256 threads to a block, three blocks still fit on a multiprocessor."""
 
-QUICK = {("float32", "float32"): OLD_AND_NEW, ("bfloat16", "float32"): OLD_AND_NEW[1:2]}
+QUICK = {
+    ("nearest", "float32", "float32"): OLD_AND_NEW,
+    ("nearest", "bfloat16", "float32"): OLD_AND_NEW[1:2],
+    ("stochastic", "bfloat16", "float32"): OLD_AND_NEW[1:2],
+    ("split", "bfloat16", "float32"): OLD_AND_NEW[1:2],
+}
 """The architectures that every run compiles for, to look at the machine code; the others are slow."""
 
+MODES = [("nearest", *pair) for pair in DTYPE_PAIRS[:6]]
+MODES += [("stochastic", *pair) for pair in DTYPE_PAIRS[2:6]]
+MODES += [("split", *pair) for pair in DTYPE_PAIRS[2:6] if pair[0] == "bfloat16"]
 COMBINATIONS = [
-    pytest.param(rule, *pair, sm, marks=[] if sm in QUICK.get(pair, OLD_AND_NEW[-1:]) else pytest.mark.slow)
+    pytest.param(rule, *mode, sm, marks=[] if sm in QUICK.get(mode, last) else pytest.mark.slow)
     for rule in RULES
-    for pair in DTYPE_PAIRS[:6]
-    for sm in (ARCHITECTURES if pair == ("float32", "float32") else OLD_AND_NEW)
+    for mode in MODES
+    for last in [OLD_AND_NEW[-1:] if mode[0] == "nearest" or mode[1:] == ("float16", "float16") else ()]
+    for sm in (ARCHITECTURES if mode[1:] == ("float32", "float32") else OLD_AND_NEW)
 ]
 
 
-def compiled(rule, param_dtype, momentum_dtype, architecture):
+def compiled(rule, param_dtype, momentum_dtype, architecture, rounding="nearest"):
     from signopt.backends._cuda_compile import compile_kernels
 
-    return compile_kernels(rule, param_dtype, momentum_dtype, architecture)
+    return compile_kernels(rule, param_dtype, momentum_dtype, architecture, rounding)
 
 
 def itemsize(name):
@@ -70,9 +79,11 @@ def test_a_device_newer_than_nvrtc_gets_ptx(monkeypatch, host_device):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("param_dtype", "momentum_dtype"), DTYPE_PAIRS)
-def test_ptx_fixes_every_rounding(rule, param_dtype, momentum_dtype):
-    ptx = compiled(rule, param_dtype, momentum_dtype, "compute_75")
+@pytest.mark.parametrize(
+    ("rounding", "param_dtype", "momentum_dtype"), [*MODES, *(("nearest", *pair) for pair in DTYPE_PAIRS[6:])]
+)
+def test_ptx_fixes_every_rounding(rule, rounding, param_dtype, momentum_dtype):
+    ptx = compiled(rule, param_dtype, momentum_dtype, "compute_75", rounding)
     assert contractible(ptx) == []
     assert unfit_modifiers(ptx) == []
 
@@ -85,9 +96,11 @@ def test_threads_never_wait_for_each_other(rule):
 
 
 @needs_disassembler
-@pytest.mark.parametrize(("rule", "param_dtype", "momentum_dtype", "architecture"), COMBINATIONS)
-def test_machine_code(rule, param_dtype, momentum_dtype, architecture):
-    functions = {f.name: f for f in disassemble(compiled(rule, param_dtype, momentum_dtype, f"sm_{architecture}"))}
+@pytest.mark.parametrize(("rule", "rounding", "param_dtype", "momentum_dtype", "architecture"), COMBINATIONS)
+def test_machine_code(rule, rounding, param_dtype, momentum_dtype, architecture):
+    """Random words move no bytes at all, and low halves their own two, read and written."""
+    cubin = compiled(rule, param_dtype, momentum_dtype, f"sm_{architecture}", rounding)
+    functions = {f.name: f for f in disassemble(cubin)}
     for function in functions.values():
         assert function.stack == 0
         assert function.spills == 0
@@ -95,10 +108,10 @@ def test_machine_code(rule, param_dtype, momentum_dtype, architecture):
         assert function.fused == (1 if function.divides else 0)
         assert not function.divides or "tiger" in function.name
     p, m = itemsize(param_dtype), itemsize(momentum_dtype)
-    pack = 16 // min(p, m)
-    loops = [(2 * p + m, p + m)]
+    pack, rest = 16 // min(p, m), 2 if rounding == "split" else 0
+    loops = [(2 * p + m + rest, p + m + rest)]
     if rule == "tiger":
-        loops += [(p + m, m), (p, p)]
+        loops += [(p + m, m), (p + rest, p + rest)]
     main = functions[f"signopt_{rule}"]
     assert main.wide_loads * 16 == pack * sum(loaded for loaded, _ in loops)
     assert main.wide_stores * 16 == pack * sum(stored for _, stored in loops)
@@ -147,7 +160,7 @@ def test_the_ptx_checks_can_fail(name, open_roundings, unfit):
 
 
 def test_the_kernels_use_nothing_but_their_own_header():
-    """So that they compile without the CUDA headers."""
+    """So that they compile without the CUDA headers; elements.cuh includes storage.cuh."""
     from importlib.resources import files
 
     kernels = files("signopt.backends") / "kernels"
@@ -155,4 +168,5 @@ def test_the_kernels_use_nothing_but_their_own_header():
         line for rule in RULES for line in (kernels / f"{rule}.cu").read_text().splitlines() if "#include" in line
     ]
     assert includes == ['#include "elements.cuh"'] * 3
-    assert "#include" not in (kernels / "elements.cuh").read_text()
+    assert (kernels / "elements.cuh").read_text().count("#include") == 1
+    assert "#include" not in (kernels / "storage.cuh").read_text()

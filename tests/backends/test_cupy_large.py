@@ -108,10 +108,10 @@ def test_the_last_rows_of_a_large_embedding():
     on_device, sums = cupy.asarray(pairs), cupy.zeros((2, tables.THREADS))
     param = claim(on_device, 8 * FIRST, (FIRST + tables.THREADS, 2), (8, 4))
     slot = tables.Slot(param, param, 0, param.strides, traits_of("embedding"))
-    group = _Group(slot.key, [slot], cupy.cuda.Device().id)
+    group = _Group(slot.key, [slot], "nearest", cupy.cuda.Device().id)
     reduction = tables._reduction(slot, squares=True)
     reduction.first_lane_block = reduction.first_fold_block = -FIRST // tables.THREADS
-    work, owners = tables._upload([[*reduction.words(), 0, 2]]), cupy.zeros(1, dtype=np.int32)
+    work, owners = tables._upload([reduction.words(0)]), cupy.zeros(1, dtype=np.int32)
     lanes, folds = (row.data.ptr - 8 * FIRST for row in sums)
     to_lanes = (work.data.ptr, 0, owners.data.ptr, 0, lanes)
     to_folds = (work.data.ptr, owners.data.ptr, lanes, folds)

@@ -7,6 +7,7 @@ import functools
 import pytest
 
 from tests.backends import test_cupy_bits as bits
+from tests.backends import test_cupy_rounding as modes
 from tests.backends.cupy_cases import COEFFICIENTS, cases, tiger_coefficients
 from tests.backends.cupy_device import needs_cupy
 from tests.backends.test_cupy_large import test_the_last_rows_of_a_large_embedding as far_rows
@@ -49,7 +50,7 @@ BUGS = {
         "i = begin + (long long)threadIdx.x * PACK",
         "i = (long long)threadIdx.x * PACK",
     ),
-    "lanes crossed": ("elements.cuh", "&m.at[j], &g.at[j]}", "&m.at[j], &g.at[j ^ 1]}"),
+    "lanes crossed": ("elements.cuh", "&m.at[j], &g.at[j], ", "&m.at[j], &g.at[j ^ 1], "),
     "alignment of the gradient forgotten": ("elements.cuh", " && aligned(start.grad)", ""),
     "alignment of the momentum forgotten": ("elements.cuh", " && aligned(start.momentum)", ""),
     "stride of a loop too long": ("elements.cuh", "for (; i < end; i += THREADS)", "for (; i < end; i += 2 * THREADS)"),
@@ -91,6 +92,36 @@ BUGS = {
         "for (long long i = 0; i < count; i++) sum.include(folds[i])",
         "for (long long i = 0; i < count; i++) sum.include(folds[0])",
     ),
+    "low halves of another axis": ("elements.cuh", "index * at.rest", "index * at.param + 2"),
+    "alignment of the low halves forgotten": ("elements.cuh", " || aligned(start.rest))", " || true)"),
+    "words of the first block of eight": ("elements.cuh", "storage.words(i + first)", "storage.words(first)"),
+    "a word for another lane": ("elements.cuh", "storage.words(i - lane), lane)", "storage.words(i - lane), 0)"),
+    "squares of the upper halves": (
+        "tiger.cu",
+        "squares ? storage_t::read(element, rest) : (compute_t)widen(element)",
+        "widen(element)",
+    ),
+    "nine rounds": ("storage.cuh", "round < 10", "round < 9"),
+    "key not raised": ("storage.cuh", "k1 += 0xbb67ae85", "k1 += 0"),
+    "words without the step": ("storage.cuh", "c2 = step", "c2 = 0"),
+    "words without the tensor": ("storage.cuh", "c3 = tensor", "c3 = 0"),
+    "half of the seed": ("storage.cuh", "k1 = (unsigned)(key >> 32)", "k1 = 0"),
+    "counters of 32 bits": ("storage.cuh", "c1 = (unsigned)(block >> 32)", "c1 = 0"),
+    "halves of a word crossed": ("storage.cuh", "word & 0xffff : word >> 16", "word >> 16 : word & 0xffff"),
+    "a carry out of a NaN": (
+        "storage.cuh",
+        "magnitude > INFINITE ? 0x7fc0 : (unsigned short)((magnitude + word)",
+        "false ? 0x7fc0 : (unsigned short)((magnitude + word)",
+    ),
+    "the place turned round": ("storage.cuh", "word > ~fraction", "word > fraction"),
+    "subnormal halves flushed": ("storage.cuh", "significand >> min(dropped, 31u)", "0"),
+    "ties of halves to even": (
+        "storage.cuh",
+        "(magnitude + 0x8000) >> 16",
+        "(magnitude + 0x7fff + (magnitude >> 16 & 1)) >> 16",
+    ),
+    "no borrow from the upper half": ("storage.cuh", "magnitude - borrowed << 16", "magnitude << 16"),
+    "low half of the first element": ("storage.cuh", "joined(p, *rest)", "joined(p, 0)"),
     "row of the next element": ("tiger.cu", "i >= row_end) {", "i > row_end) {"),
 }
 
@@ -129,11 +160,35 @@ def rows():
     bits.test_fifty_tiger_micro_steps("float32", "float32")
 
 
+def stochastic():
+    for dtype in ("bfloat16", "float16"):
+        modes.assert_rule(small(dtype, dtype), "stochastic", modes.drawn("lion"))
+
+
+def far_words():
+    with pytest.MonkeyPatch.context() as patch:
+        modes.test_words_at_the_end_of_a_large_tensor("lion", patch)
+
+
+def halves():
+    modes.assert_rule(small("bfloat16", "float32"), "split", modes.drawn("signum"))
+
+
+def strided_halves():
+    modes.test_any_strides("lion", "split", "bfloat16")
+    modes.test_any_strides("lion", "stochastic", "bfloat16")
+
+
+def split_rms():
+    modes.test_tiger_moves_by_the_rms_of_what_is_stored("matrix", "split", "bfloat16")
+
+
 CHECKS = {
     "lion.cu": (lion,),
     "signum.cu": (signum,),
-    "tiger.cu": (tiger, rows, far_rows),
-    "elements.cuh": (lion, signum, bfloat16, rounding, strides),
+    "tiger.cu": (tiger, rows, far_rows, split_rms),
+    "elements.cuh": (lion, signum, bfloat16, rounding, strides, stochastic, halves, strided_halves),
+    "storage.cuh": (stochastic, halves, far_words),
 }
 
 
@@ -187,7 +242,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
     assert fails(lion)
 
 
-@pytest.mark.parametrize("check", [lion, signum, bfloat16, rounding, strides, tiger, rows, far_rows])
+@pytest.mark.parametrize("check", dict.fromkeys(check for checks in CHECKS.values() for check in checks))
 def test_the_kernels_as_they_are_pass(check, fresh_modules):
     check()
 

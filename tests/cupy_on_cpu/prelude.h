@@ -66,6 +66,8 @@ static inline uint16_t bits_bf16(float x) {
     uint32_t bits = bits_f32(x);
     return x != x ? 0x7fff : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+// The only NaN that float32 arithmetic gives on the device.
+static inline float canonical(float x) { return x == x ? x : as_f32(0x7fffffffu); }
 static inline float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0.0f, x) : x; }
 static inline uint32_t permuted_bytes(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t bytes = (uint64_t)b << 32 | a;

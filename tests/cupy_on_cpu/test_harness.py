@@ -55,6 +55,16 @@ def test_a_module_that_is_not_modelled_raises(text):
         parse(text)
 
 
+@needs_device
+def test_arithmetic_gives_the_nan_of_the_device():
+    import cupy
+
+    kernel_ = raw("void k(float *x) { x[0] = x[0] * 2.0f; x[1] = x[1] + 1.0f; }")
+    x = cupy.asarray(np.array([0x7FC00000, 0xFFA00001], np.uint32).view(np.float32))
+    kernel_((1,), (1,), (x,))
+    assert x.get().view(np.uint32).tolist() == [0x7FFFFFFF, 0x7FFFFFFF]
+
+
 def test_registers_of_inner_scopes_are_kept_apart():
     body = ".reg .b32 %r<2>; mov.u32 %r1, 1; { .reg .b32 t; mov.u32 t, %r1; } { .reg .b32 t; mov.u32 t, %r1; }"
     (parsed,) = parse(kernel(body))

@@ -223,6 +223,8 @@ def _arithmetic_operands(self: _Translator, instruction: Instruction) -> list[st
 
 
 def _arithmetic_result(self: _Translator, instruction: Instruction, value: str) -> str:
+    if instruction.type == "f32":
+        value = f"canonical({value})"
     value = f"flushed({value})" if "ftz" in instruction.modifiers else value
     return self.write(instruction.operands[0], instruction.type, value)
 

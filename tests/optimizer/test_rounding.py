@@ -224,15 +224,3 @@ def test_a_shard_is_not_rounded_as_if_it_were_a_whole():
     with pytest.raises(ValueError, match="offset"):
         opt.step({"w": grad}, facts=facts)
     assert (opt.params["w"] == 1).all()
-
-
-def test_kernels_that_round_to_nearest_are_not_taken_for_another_mode(monkeypatch):
-    from signopt.backends.numpy import NumpyBackend
-    from signopt.optimizer import _binding
-
-    kernels = type("Kernels", (NumpyBackend,), {"name": "cupy"})
-    monkeypatch.setattr(_binding, "select", lambda backend, params: kernels)
-    assert signopt.Lion(weights(BFLOAT16)).backend == "cupy"
-    assert signopt.Lion(weights(BFLOAT16), rounding="split").backend == "portable"
-    with pytest.raises(ValueError, match="use backend='auto'"):
-        signopt.Lion(weights(BFLOAT16), rounding="stochastic", backend="cupy")

@@ -119,6 +119,10 @@ def test_what_is_not_lion_is_refused():
         for exchange in (from_optax, to_optax):
             with pytest.raises(ValueError, match="parts with the momentum of a Lion"):
                 exchange(ours, other.init(weights))
+    muon = optax.contrib.muon(0.1).init({"w": jax.numpy.ones((2, 2))})
+    for exchange in (from_optax, to_optax):
+        with pytest.raises(ValueError, match=r"state is of optax\.contrib\.muon"):
+            exchange(signopt.Lion({"w": np.ones((2, 2), F32)}), muon)
     with pytest.raises(TypeError, match=r"that of a signopt\.Lion, got the rule 'signum'"):
         from_optax(signopt.Signum(params(F32)), theirs_of().init(weights))
     with pytest.raises(TypeError, match="JAX has no float64"):

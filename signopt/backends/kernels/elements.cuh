@@ -4,6 +4,7 @@
 // The including file is compiled once per combination of dtypes, with these macros set:
 //   PARAM, MOMENTUM   float, double, float16 or bfloat16: how parameters (and gradients) and momenta are stored
 //   COMPUTE           double where PARAM is double, else float
+//   STORAGE           Nearest, Stochastic or Split: see storage.cuh
 //
 // No thread waits for another or writes where another reads: there is no shared memory, no barrier, no shuffle and no
 // atomic, so results do not depend on the order in which threads run.
@@ -66,6 +67,8 @@ __device__ __forceinline__ void narrow(double x, bfloat16 &to) {
     narrow((double)near != x && x == x ? __uint_as_float(toward_zero | 1) : near, to);
 }
 
+#include "storage.cuh"
+
 // As many elements as fill 16 bytes of the narrowest type; wider types take several 16-byte accesses.
 template <class T, int N> struct alignas(16) Pack {
     T at[N];
@@ -88,7 +91,9 @@ struct Tensor {
     long long grad;         // index into the table of gradients
     long long size;         // elements
     long long first_block;  // the first of the blocks that work on it
-    long long layout, rank; // its axes in `layouts`; unused where all three arrays are contiguous
+    long long layout, rank; // its axes in `layouts`; unused where all arrays are contiguous
+    long long number;       // among the tensors of the optimizer, for random words
+    short *rest;            // low halves, where there are any
 };
 
 // What a rule does to one element, given its index. It says which arrays it writes; the others are left bit for bit.
@@ -98,48 +103,81 @@ struct Place {
     param_t *param;
     momentum_t *momentum;
     const param_t *grad;
+    short *rest;
 };
 
-template <class Rule> __device__ __forceinline__ void update_one(Rule &rule, const Place &at, long long i) {
-    compute_t p = Rule::writes_param ? (compute_t)widen(*at.param) : compute_t(0);
+// `words` are those of the element `lane` places before, and of others.
+template <class Rule, class Drawn>
+__device__ __forceinline__ void update_one(Rule &rule, const Place &at, long long i, const Drawn &words, int lane) {
+    compute_t p = Rule::writes_param ? storage_t::read(*at.param, at.rest) : compute_t(0);
     compute_t m = Rule::writes_momentum ? (compute_t)widen(*at.momentum) : compute_t(0);
     compute_t g = Rule::writes_momentum ? (compute_t)widen(*at.grad) : compute_t(0);
     rule(i, p, m, g);
-    if (Rule::writes_param) narrow(p, *at.param);
+    if (Rule::writes_param) storage_t::write(p, *at.param, at.rest, words, lane);
     if (Rule::writes_momentum) narrow(m, *at.momentum);
 }
 
-template <class Rule> __device__ __forceinline__ void update_pack(Rule &rule, const Place &at, long long i) {
+template <class Rule>
+__device__ __forceinline__ void update_one(Rule &rule, const storage_t &storage, const Place &at, long long i) {
+    const int lane = i % storage_t::TOGETHER;
+    update_one(rule, at, i, storage.words(i - lane), lane);
+}
+
+template <class Rule>
+__device__ __forceinline__ void update_pack(Rule &rule, const storage_t &storage, const Place &at, long long i) {
+    constexpr bool writes_rest = Rule::writes_param && storage_t::has_rest;
     Pack<param_t, PACK> p, g;
     Pack<momentum_t, PACK> m;
+    Pack<short, PACK> rest;
+    if (writes_rest) rest = *reinterpret_cast<const Pack<short, PACK> *>(at.rest);
     if (Rule::writes_param) p = *reinterpret_cast<const Pack<param_t, PACK> *>(at.param);
     if (Rule::writes_momentum) m = *reinterpret_cast<const Pack<momentum_t, PACK> *>(at.momentum);
     if (Rule::writes_momentum) g = *reinterpret_cast<const Pack<param_t, PACK> *>(at.grad);
 #pragma unroll
-    for (int j = 0; j < PACK; j++) update_one(rule, Place{&p.at[j], &m.at[j], &g.at[j]}, i + j);
+    for (int first = 0; first < PACK; first += storage_t::TOGETHER) {
+        const auto words = storage.words(i + first);
+#pragma unroll
+        for (int lane = 0; lane < storage_t::TOGETHER; lane++) {
+            const int j = first + lane;
+            update_one(rule, Place{&p.at[j], &m.at[j], &g.at[j], &rest.at[j]}, i + j, words, lane);
+        }
+    }
+    if (writes_rest) *reinterpret_cast<Pack<short, PACK> *>(at.rest) = rest;
     if (Rule::writes_param) *reinterpret_cast<Pack<param_t, PACK> *>(at.param) = p;
     if (Rule::writes_momentum) *reinterpret_cast<Pack<momentum_t, PACK> *>(at.momentum) = m;
 }
 
 __device__ __forceinline__ Place place(const Tensor &tensor, const unsigned long long *grads) {
-    return {global(tensor.param), global(tensor.momentum), global((const param_t *)grads[tensor.grad])};
+    return {global(tensor.param), global(tensor.momentum), global((const param_t *)grads[tensor.grad]),
+            storage_t::has_rest ? global(tensor.rest) : nullptr};
 }
 
-// The block's chunk of a tensor whose three arrays are contiguous.
+__device__ __forceinline__ Place further(const Place &start, long long i) {
+    return {start.param + i, start.momentum + i, start.grad + i, storage_t::has_rest ? start.rest + i : nullptr};
+}
+
+__device__ __forceinline__ bool aligned(const Place &start) {
+    return aligned(start.param) && aligned(start.momentum) && aligned(start.grad) &&
+           (!storage_t::has_rest || aligned(start.rest));
+}
+
+// The block's chunk of a tensor whose arrays are contiguous.
 template <class Rule>
-__device__ __forceinline__ void update_chunk(Rule &rule, const Tensor &tensor, const unsigned long long *grads) {
+__device__ __forceinline__ void update_chunk(Rule &rule, Draw draw, const Tensor &tensor,
+                                             const unsigned long long *grads) {
     const Place start = place(tensor, grads);
+    const storage_t storage(draw, tensor.number);
     const long long begin = (blockIdx.x - tensor.first_block) * CHUNK;
     const long long end = begin + CHUNK < tensor.size ? begin + CHUNK : tensor.size;
     long long i = begin + threadIdx.x;
-    if (aligned(start.param) && aligned(start.momentum) && aligned(start.grad)) {
+    if (aligned(start)) {
 #pragma unroll 1
         for (i = begin + (long long)threadIdx.x * PACK; i + PACK <= end; i += (long long)THREADS * PACK)
-            update_pack(rule, {start.param + i, start.momentum + i, start.grad + i}, i);
+            update_pack(rule, storage, further(start, i), i);
         i = end - end % PACK + threadIdx.x;
     }
 #pragma unroll 1
-    for (; i < end; i += THREADS) update_one(rule, {start.param + i, start.momentum + i, start.grad + i}, i);
+    for (; i < end; i += THREADS) update_one(rule, storage, further(start, i), i);
 }
 
 // Division by a number that the host knows, as a multiplication (Granlund and Montgomery 1994, figure 4.1): with
@@ -157,12 +195,12 @@ struct Divisor {
 // One axis of a layout, whose strides are in bytes.
 struct Axis {
     Divisor length;
-    long long param, momentum, grad;
+    long long param, momentum, grad, rest;
 };
 
 // Where the element with logical index i lies. `layouts` holds, one after another, each tensor's axes, last axis first.
 __device__ __forceinline__ Place element(const Place &start, const Axis *axes, int rank, unsigned long long i) {
-    long long param = 0, momentum = 0, grad = 0;
+    long long param = 0, momentum = 0, grad = 0, rest = 0;
 #pragma unroll 1
     for (int axis = 0; axis < rank; axis++) {
         const Axis at = axes[axis];
@@ -171,22 +209,26 @@ __device__ __forceinline__ Place element(const Place &start, const Axis *axes, i
         param += index * at.param;
         momentum += index * at.momentum;
         grad += index * at.grad;
+        rest += index * at.rest;
         i = left;
     }
     return {global((param_t *)((char *)start.param + param)), global((momentum_t *)((char *)start.momentum + momentum)),
-            global((const param_t *)((const char *)start.grad + grad))};
+            global((const param_t *)((const char *)start.grad + grad)),
+            storage_t::has_rest ? global((short *)((char *)start.rest + rest)) : nullptr};
 }
 
 // The same for any strides, in the same logical order.
 template <class Rule>
-__device__ __forceinline__ void update_strided_chunk(Rule &rule, const Tensor &tensor, const unsigned long long *grads,
-                                                     const Axis *layouts) {
+__device__ __forceinline__ void update_strided_chunk(Rule &rule, Draw draw, const Tensor &tensor,
+                                                     const unsigned long long *grads, const Axis *layouts) {
     const Place start = place(tensor, grads);
+    const storage_t storage(draw, tensor.number);
     const Axis *axes = layouts + tensor.layout;
     const long long begin = (blockIdx.x - tensor.first_block) * CHUNK;
     const long long end = begin + CHUNK < tensor.size ? begin + CHUNK : tensor.size;
 #pragma unroll 1
-    for (long long i = begin + threadIdx.x; i < end; i += THREADS) update_one(rule, element(start, axes, tensor.rank, i), i);
+    for (long long i = begin + threadIdx.x; i < end; i += THREADS)
+        update_one(rule, storage, element(start, axes, tensor.rank, i), i);
 }
 
 // Three blocks to a multiprocessor leave 80 registers to a thread. Without that bound the compiler aims for more blocks, and

@@ -15,14 +15,16 @@ struct Lion {
 };
 
 KERNEL signopt_lion(const Tensor *tensors, const unsigned long long *grads, const int *owners, const Axis *,
-                    compute_t lr, compute_t B1, compute_t A1, compute_t B2, compute_t A2, compute_t weight_decay) {
+                    compute_t lr, compute_t B1, compute_t A1, compute_t B2, compute_t A2, compute_t weight_decay,
+                    unsigned long long seed, unsigned step) {
     Lion rule{lr, B1, A1, B2, A2, weight_decay};
-    update_chunk(rule, tensors[owners[blockIdx.x]], grads);
+    update_chunk(rule, {seed, step}, tensors[owners[blockIdx.x]], grads);
 }
 
 KERNEL signopt_lion_strided(const Tensor *tensors, const unsigned long long *grads, const int *owners,
                             const Axis *layouts, compute_t lr, compute_t B1, compute_t A1, compute_t B2,
-                            compute_t A2, compute_t weight_decay) {
+                            compute_t A2, compute_t weight_decay,
+                            unsigned long long seed, unsigned step) {
     Lion rule{lr, B1, A1, B2, A2, weight_decay};
-    update_strided_chunk(rule, tensors[owners[blockIdx.x]], grads, layouts);
+    update_strided_chunk(rule, {seed, step}, tensors[owners[blockIdx.x]], grads, layouts);
 }

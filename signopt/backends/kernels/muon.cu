@@ -17,12 +17,17 @@ KERNEL signopt_muon_look(const param_t *g, const momentum_t *m, compute_t *u, lo
 }
 
 KERNEL signopt_muon(param_t *p, momentum_t *m, const param_t *g, const compute_t *x, const compute_t *d, long long size,
-                    compute_t B, compute_t A, compute_t lr, compute_t scale, compute_t weight_decay) {
+                    compute_t B, compute_t A, compute_t lr, compute_t scale, compute_t weight_decay, short *rest,
+                    long long number, unsigned long long seed, unsigned step) {
+    const storage_t storage({seed, step}, number);
     const long long stride = (long long)gridDim.x * THREADS;
     for (long long i = (long long)blockIdx.x * THREADS + threadIdx.x; i < size; i += stride) {
-        const compute_t old = (compute_t)widen(p[i]);
+        short *low = storage_t::has_rest ? rest + i : nullptr;
+        const int lane = i % storage_t::TOGETHER;
+        const compute_t old = storage_t::read(p[i], low);
         const compute_t decaying = d ? d[i] : old;
         narrow(averaged((compute_t)widen(m[i]), mul(A, (compute_t)widen(g[i])), B), m[i]);
-        narrow(sub(old, mul(lr, add(mul(scale, x[i]), mul(weight_decay, decaying)))), p[i]);
+        const compute_t moved = sub(old, mul(lr, add(mul(scale, x[i]), mul(weight_decay, decaying))));
+        storage_t::write(moved, p[i], low, storage.words(i - lane), lane);
     }
 }

@@ -13,13 +13,15 @@ struct Signum {
 };
 
 KERNEL signopt_signum(const Tensor *tensors, const unsigned long long *grads, const int *owners, const Axis *,
-                      compute_t lr, compute_t B, compute_t A, compute_t weight_decay) {
+                      compute_t lr, compute_t B, compute_t A, compute_t weight_decay,
+                      unsigned long long seed, unsigned step) {
     Signum rule{lr, B, A, weight_decay};
-    update_chunk(rule, tensors[owners[blockIdx.x]], grads);
+    update_chunk(rule, {seed, step}, tensors[owners[blockIdx.x]], grads);
 }
 
 KERNEL signopt_signum_strided(const Tensor *tensors, const unsigned long long *grads, const int *owners,
-                              const Axis *layouts, compute_t lr, compute_t B, compute_t A, compute_t weight_decay) {
+                              const Axis *layouts, compute_t lr, compute_t B, compute_t A, compute_t weight_decay,
+                              unsigned long long seed, unsigned step) {
     Signum rule{lr, B, A, weight_decay};
-    update_strided_chunk(rule, tensors[owners[blockIdx.x]], grads, layouts);
+    update_strided_chunk(rule, {seed, step}, tensors[owners[blockIdx.x]], grads, layouts);
 }

@@ -39,6 +39,7 @@ struct Reduction {
     long long first_fold, first_fold_block;
     long long squares;       // 1: sum of squares, 0: number of NaN
     long long layout, rank;  // as in Tensor
+    short *rest;             // the low halves of the parameter, where there are any
 };
 
 // Reads the parameter or, where there is none, the gradient.
@@ -48,25 +49,41 @@ struct Reader {
     int rank;
 
     __device__ __forceinline__ const param_t *at(long long i) const {
-        if (axes == nullptr) return global((start.param != nullptr ? start.param : start.grad) + i);
-        const Place place = element(start, axes, rank, i);
-        return global(start.param != nullptr ? place.param : place.grad);
+        return global((start.param != nullptr ? start.param : start.grad) + i);
     }
 
-    __device__ __forceinline__ double term(param_t element, bool squares) const {
-        const double x = widen(element);
+    // The low halves are those of a parameter: a gradient has none.
+    __device__ __forceinline__ const short *rest_at(long long i) const {
+        return storage_t::has_rest && start.param != nullptr ? start.rest + i : nullptr;
+    }
+
+    __device__ __forceinline__ bool has_packs(long long i) const {
+        return axes == nullptr && aligned(at(i)) && (!storage_t::has_rest || aligned(rest_at(i)));
+    }
+
+    __device__ __forceinline__ double term(param_t element, const short *rest, bool squares) const {
+        const double x = squares ? storage_t::read(element, rest) : (compute_t)widen(element);
         return squares ? mul(x, x) : x == x ? 0.0 : 1.0;
     }
 
     __device__ __forceinline__ void include_pack(Sum<compute_t> &sum, long long i, bool squares) const {
         const auto pack = *reinterpret_cast<const Pack<param_t, READ_PACK> *>(at(i));
+        Pack<short, READ_PACK> rest;
+        if (storage_t::has_rest && squares) rest = *reinterpret_cast<const Pack<short, READ_PACK> *>(rest_at(i));
 #pragma unroll
-        for (int j = 0; j < READ_PACK; j++) sum.include(term(pack.at[j], squares));
+        for (int j = 0; j < READ_PACK; j++) sum.include(term(pack.at[j], &rest.at[j], squares));
     }
 
     __device__ __forceinline__ void include(Sum<compute_t> &sum, long long i, long long end, bool squares) const {
 #pragma unroll 1
-        for (; i < end; i++) sum.include(term(*at(i), squares));
+        for (; i < end; i++) {
+            if (axes == nullptr) {
+                sum.include(term(*at(i), rest_at(i), squares));
+            } else {
+                const Place place = element(start, axes, rank, i);
+                sum.include(term(*(squares ? place.param : place.grad), place.rest, squares));
+            }
+        }
     }
 };
 
@@ -77,7 +94,7 @@ __device__ __forceinline__ void sum_lane(const Reduction &work, const Reader &re
     const long long stride = work.lanes.value * READ_PACK;
     long long i = begin + (lane - row * work.lanes.value) * READ_PACK;
     Sum<compute_t> sum;
-    if (reader.axes == nullptr && aligned(reader.at(i))) {
+    if (reader.has_packs(i)) {
 #pragma unroll 4
         for (; i + READ_PACK <= end; i += stride) reader.include_pack(sum, i, work.squares);
     }
@@ -87,7 +104,7 @@ __device__ __forceinline__ void sum_lane(const Reduction &work, const Reader &re
 }
 
 __device__ __forceinline__ Place source(const Reduction &work, const unsigned long long *grads) {
-    return {work.param, nullptr, work.param != nullptr ? nullptr : (const param_t *)grads[work.grad]};
+    return {work.param, nullptr, work.param != nullptr ? nullptr : (const param_t *)grads[work.grad], work.rest};
 }
 
 KERNEL signopt_tiger_lanes(const Reduction *reductions, const unsigned long long *grads, const int *owners,
@@ -185,32 +202,35 @@ __device__ __forceinline__ Move move_of(const TigerTensor &work, const double *f
 }
 
 template <bool is_strided, class Rule>
-__device__ __forceinline__ void apply(Rule rule, const Tensor &tensor, const unsigned long long *grads,
+__device__ __forceinline__ void apply(Rule rule, Draw draw, const Tensor &tensor, const unsigned long long *grads,
                                       const Axis *layouts) {
-    if (!is_strided) update_chunk(rule, tensor, grads);
-    else update_strided_chunk(rule, tensor, grads, layouts);
+    if (!is_strided) update_chunk(rule, draw, tensor, grads);
+    else update_strided_chunk(rule, draw, tensor, grads, layouts);
 }
 
 template <bool is_strided>
 __device__ __forceinline__ void update(const TigerTensor &work, const unsigned long long *grads, const Axis *layouts,
                                        const double *folds, compute_t b1, compute_t b2, compute_t lr, compute_t half_lr,
-                                       compute_t weight_decay, compute_t shrink, int moves) {
+                                       compute_t weight_decay, compute_t shrink, int moves, Draw draw) {
     if (sum_folds(folds + work.nan_fold, work.nan_folds) > 0)
-        apply<is_strided>(Shrink{(compute_t)work.centre, shrink}, work.tensor, grads, layouts);
+        apply<is_strided>(Shrink{(compute_t)work.centre, shrink}, draw, work.tensor, grads, layouts);
     else if (moves)
-        apply<is_strided>(move_of(work, folds, b1, b2, lr, half_lr, weight_decay), work.tensor, grads, layouts);
+        apply<is_strided>(move_of(work, folds, b1, b2, lr, half_lr, weight_decay), draw, work.tensor, grads, layouts);
     else
-        apply<is_strided>(Accumulate{b1, b2}, work.tensor, grads, layouts);
+        apply<is_strided>(Accumulate{b1, b2}, draw, work.tensor, grads, layouts);
 }
 
 KERNEL signopt_tiger(const TigerTensor *tensors, const unsigned long long *grads, const int *owners, const Axis *,
                      const double *folds, compute_t b1, compute_t b2, compute_t lr, compute_t half_lr,
-                     compute_t weight_decay, compute_t shrink, int moves) {
-    update<false>(tensors[owners[blockIdx.x]], grads, nullptr, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves);
+                     compute_t weight_decay, compute_t shrink, int moves, unsigned long long seed, unsigned step) {
+    update<false>(tensors[owners[blockIdx.x]], grads, nullptr, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves,
+                  {seed, step});
 }
 
 KERNEL signopt_tiger_strided(const TigerTensor *tensors, const unsigned long long *grads, const int *owners,
                              const Axis *layouts, const double *folds, compute_t b1, compute_t b2, compute_t lr,
-                             compute_t half_lr, compute_t weight_decay, compute_t shrink, int moves) {
-    update<true>(tensors[owners[blockIdx.x]], grads, layouts, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves);
+                             compute_t half_lr, compute_t weight_decay, compute_t shrink, int moves,
+                             unsigned long long seed, unsigned step) {
+    update<true>(tensors[owners[blockIdx.x]], grads, layouts, folds, b1, b2, lr, half_lr, weight_decay, shrink, moves,
+                 {seed, step});
 }

@@ -7,7 +7,7 @@ count but the tails of its exact binomial distribution that have, over all tests
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ LOWS = (1, 2, 0x0080, 0x1000, 0x4000, 0x7FFF, 0x8000, 0x8001, 0xC000, 0xFEDC)
 HIGHS = (0x3F80, 0xBF80, 0x3FFF, 0x0001, 0x8042, 0x4F12)
 """Of 1, −1, the last number below 2, subnormals of both signs, and a large number."""
 COPIES = 1 << 18
+TOGETHER = 4
+"""Places that are counted in one call."""
 
 
 def _float(bits: Any) -> Array:
@@ -229,26 +231,30 @@ def singles(session: Session) -> None:
         _expect(session, unlike, count - 1, 0.5, f"single numbers of shape {shape} unlike the last")
 
 
-def _counted(session: Session, highs: tuple[int, ...], lows: Iterator[int] | range) -> None:
+def _counted(session: Session, highs: Sequence[int], lows: Sequence[int]) -> None:
     if not session.driver.has("round_with"):
         raise NotApplicableError("the port has no round_with(x, words): its words cannot be set")
-    words = np.arange(1 << 16, dtype=np.uint32)
-    for low in lows:
-        for high in highs:
-            x = np.full(1 << 16, _float(high << 16 | low)[0])
-            got = _round(session, x, words)
-            _judge(session, x, got, "with words that are set")
-            up = int(np.count_nonzero(got == high + 1))
-            if up != low:
-                session.fail(f"of the 65536 words, {up} round 0x{high:04x}{low:04x} away from zero", allowed=str(low))
+    words = np.tile(np.arange(1 << 16, dtype=np.uint32), TOGETHER)
+    for high in highs:
+        for first in range(0, len(lows), TOGETHER):
+            places = lows[first : first + TOGETHER]
+            x = np.repeat(_float([high << 16 | low for low in places]), 1 << 16)
+            got = _round(session, x, words[: x.size])
+            ups = got == high + 1
+            if not (ups | (got == high)).all():
+                _judge(session, x, got, "with words that are set")
+            for low, up in zip(places, map(np.count_nonzero, ups.reshape(-1, 1 << 16)), strict=True):
+                if up != low:
+                    what = f"of the 65536 words, {up} round 0x{high:04x}{low:04x} away from zero"
+                    session.fail(what, allowed=str(low))
 
 
 @check("rounding/counted", rules=RULE)
 def counted(session: Session) -> None:
     """If words can be set, of all 65 536 exactly as many go away from zero as the place of x says; NaN stays."""
     highs = (0x3F80, 0xBF80, 0xC17F) + ((0x0000, 0x8001) if session.habits.subnormals == "keep" else ())
-    _counted(session, highs, iter([*range(0, 1 << 16, 2570), 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF]))
-    _counted(session, (0x7E2A, 0xFD55, 0x0D2A, 0x4F12), iter([0x4000, 0xC001]))
+    _counted(session, highs, [*range(0, 1 << 16, 2570), 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF])
+    _counted(session, (0x7E2A, 0xFD55, 0x0D2A, 0x4F12), [0x4000, 0xC001])
     words = np.arange(1 << 16, dtype=np.uint32)
     for pattern in (0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000, 0x7F800000, 0xFF800000, 0x80000000, 0):
         x = np.full(1 << 16, _float(pattern)[0])
