@@ -146,7 +146,7 @@ def _draw(words: Any, first: Any, draws: Any, tensor: Any) -> None:
         done += run
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _draw_run(words: Any, first: Any, draws: Any, tensor: Any) -> None:
     """Words are kept in 64 bits, of which the upper half is whatever a product left there until they are multiplied."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
