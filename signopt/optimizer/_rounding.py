@@ -72,7 +72,11 @@ def _elementwise(coefficients: Coefficients, shape: tuple[int, ...]) -> Coeffici
 
 
 def warn_about_frozen(
-    params: Mapping[str, Array], roles: Mapping[str, str], coefficients: Coefficients, lr: float
+    params: Mapping[str, Array],
+    roles: Mapping[str, str],
+    coefficients: Coefficients,
+    lr: float,
+    hint: str = " (see frozen())",
 ) -> None:
     """Warn, once for all, if rounding to nearest undoes the steps of half the 16-bit elements, or of a whole tensor."""
     if isinstance(coefficients, MuonCoefficients) and any(len(p.shape) < 2 for p in params.values()):
@@ -91,7 +95,7 @@ def warn_about_frozen(
     warnings.warn(
         f"lr={lr:g} is lost on about {total:.0%} of the 16-bit elements ({which}): half the spacing of their dtype is "
         "larger, so rounding to nearest gives back the old value; use rounding='stochastic', rounding='split', or "
-        "float32 parameters (see frozen())",
+        f"float32 parameters{hint}",
         UserWarning,
         stacklevel=5,
     )

@@ -17,6 +17,7 @@ from signopt._hyperparameters import seed as checked_seed
 from signopt._namespace import dtype_name
 from signopt._signals import DeferredSignals
 from signopt.rules.coefficients import Coefficients, Draw
+from signopt.torch._frozen import warn_about_group
 from signopt.torch._gathered import prepare_gathered
 from signopt.torch._rows import Bindings, Plan, Row
 from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, named
@@ -57,6 +58,11 @@ class SignOptimizer(torch.optim.Optimizer):
         ------
         TypeError, ValueError
             For hyperparameters outside their range, and parameters that the rule cannot update. No group is added then.
+
+        Warns
+        -----
+        UserWarning
+            If rounding to nearest would undo the steps of most of its 16-bit elements.
         """
         super().add_param_group(param_group)
         group = self.param_groups[-1]
@@ -68,6 +74,8 @@ class SignOptimizer(torch.optim.Optimizer):
         for _, param in named(group):
             if param.requires_grad and not param.is_meta:
                 self._state_of(param, group)
+        roles = [self._role(group, index) for index in range(len(group["params"]))]
+        warn_about_group(group, roles, self._coefficients(group, 0))
 
     def _check_group(self, group: Group) -> None:
         self._coefficients(group, 0)

@@ -379,6 +379,20 @@ def test_stochastic_rounding_counts_the_steps_of_each_parameter_and_depends_on_s
     assert not torch.equal(late, first)
 
 
+@pytest.mark.filterwarnings("always:lr=.* is lost on about:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rate_that_rounding_undoes_is_warned_about(kind, recwarn):
+    def warnings_of(dtype, **options):
+        recwarn.clear()
+        getattr(signopt.torch, kind)([torch.nn.Parameter(torch.ones(4, 4, dtype=dtype))], lr=1e-4, **options)
+        return [str(warning.message) for warning in recwarn if "lost" in str(warning.message)]
+
+    assert "all of 'parameter 0 of its group'" in warnings_of(torch.bfloat16)[0]
+    assert not warnings_of(torch.float32)
+    assert not warnings_of(torch.bfloat16, rounding="stochastic")
+    assert not warnings_of(torch.bfloat16, rounding="split")
+
+
 @pytest.mark.parametrize(
     ("dtype", "options", "words"),
     [
