@@ -84,18 +84,12 @@ def shrink(value: Any, name: str = "shrink") -> float:
 
 def seed(value: Any, name: str = "seed") -> int:
     """Of what random words are a function, beside step, tensor and element: below 2⁶³, so that files can hold it."""
-    number = _integer(value, name)
-    if number < 0:
-        raise ValueError(f"{name} must be zero or positive, got {number}")
-    return number
+    return _at_least(0, _integer(value, name), f"{name} must be zero or positive")
 
 
 def accumulation_steps(value: Any, name: str = "accumulation_steps") -> int:
     """The number of micro-steps in a window, 1 or more."""
-    number = _integer(value, name)
-    if known(number) and number < 1:
-        raise ValueError(f"{name} must be 1 or more, got {number}")
-    return number
+    return _at_least(1, _integer(value, name), f"{name} must be 1 or more")
 
 
 def eps(value: Any, name: str = "eps") -> float:
@@ -105,10 +99,7 @@ def eps(value: Any, name: str = "eps") -> float:
 
 def ns_steps(value: Any, name: str = "ns_steps") -> int:
     """The number of steps of an iteration, 1 or more."""
-    number = _known_integer(value, name)
-    if number < 1:
-        raise ValueError(f"{name} must be 1 or more, got {number}")
-    return number
+    return _at_least(1, _known_integer(value, name), f"{name} must be 1 or more")
 
 
 def flag(value: Any, name: str) -> bool:
@@ -132,18 +123,12 @@ def axis(value: Any, name: str) -> int | None:
 
 def non_negative_integer(value: Any, name: str) -> int:
     """An integer, 0 or more."""
-    number = _known_integer(value, name)
-    if number < 0:
-        raise ValueError(f"{name} must be 0 or more, got {number}")
-    return number
+    return _at_least(0, _known_integer(value, name), f"{name} must be 0 or more")
 
 
 def micro_step(value: Any, name: str = "step") -> int:
     """The 0-based index of a micro-step."""
-    number = _integer(value, name)
-    if known(number) and number < 0:
-        raise ValueError(f"{name} counts micro-steps from 0, got {number}")
-    return number
+    return _at_least(0, _integer(value, name), f"{name} counts micro-steps from 0")
 
 
 def schedule(value: Any, name: str = "schedule") -> Schedule:
@@ -202,6 +187,13 @@ def _integer(value: Any, name: str) -> int:
     number = int(value)
     if abs(number) > MOST_STEPS:
         raise ValueError(f"{name} must be at most 2⁶³ − 1, got a number of {number.bit_length()} bits")
+    return number
+
+
+def _at_least(least: int, number: int, demand: str) -> int:
+    """``number``, unless it is known and too small."""
+    if known(number) and number < least:
+        raise ValueError(f"{demand}, got {number}")
     return number
 
 
