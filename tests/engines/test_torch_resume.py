@@ -36,11 +36,34 @@ def uninterrupted(steps):
     return {name: param.detach().numpy() for name, param in model.named_parameters()}
 
 
-def test_four_ranks_then_two_then_one(tmp_path):
-    def run(ranks, *arguments):
+@pytest.fixture
+def run(tmp_path):
+    def on_ranks(ranks, *arguments):
         code, output = torchrun(ranks, SCRIPT, "--folder", tmp_path, *arguments)
         return code, output, sorted(path.name for path in tmp_path.iterdir())
 
+    return on_ranks
+
+
+def assert_final(tmp_path):
+    with np.load(tmp_path / "final.npz") as final, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, expected in uninterrupted(9).items():
+            assert_same_bits(final[name], expected)
+
+
+def test_two_ranks_then_one(tmp_path, run):
+    code, output, left = run(2, "--crash", "save", "--at", 6)
+    assert code != 0, output
+    assert left == ["step-3", "step-6.partial"], output
+    code, output, left = run(1)
+    assert code == 0, output
+    assert "steps 4 to 9 on 1 ranks" in output
+    assert_final(tmp_path)
+
+
+@pytest.mark.slow
+def test_four_ranks_then_two_then_one(tmp_path, run):
     code, output, left = run(4, "--crash", "save", "--at", 6)
     assert code != 0, output
     assert left == ["step-3", "step-6.partial"], output
@@ -51,7 +74,4 @@ def test_four_ranks_then_two_then_one(tmp_path):
     assert code == 0, output
     assert "steps 7 to 9 on 1 ranks" in output
     assert left == ["final.npz", "step-3", "step-6", "step-9"]
-    with np.load(tmp_path / "final.npz") as final, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name, expected in uninterrupted(9).items():
-            assert_same_bits(final[name], expected)
+    assert_final(tmp_path)

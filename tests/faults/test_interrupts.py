@@ -40,8 +40,8 @@ def interrupted(backend, threads, library, count):
 @HAS_TIMERS
 @pytest.mark.parametrize(("backend", "threads", "library"), CASES)
 def test_nothing_is_torn(backend, threads, library):
-    found = interrupted(backend, threads, library, 100)
-    assert found == {"step": WHOLE | {"interrupts": 100}, "load": WHOLE | {"interrupts": 100}}
+    found = interrupted(backend, threads, library, 40)
+    assert found == {"step": WHOLE | {"interrupts": 40}, "load": WHOLE | {"interrupts": 40}}
 
 
 @HAS_TIMERS

@@ -10,7 +10,9 @@ import pytest
 
 from signopt.conformance import check
 from signopt.conformance.adapters.process import ProcessPort
+from signopt.conformance.suite import select
 from signopt.conformance.vectors import store
+from tests.long_checks import LONG
 
 RULES = ("lion", "signum", "tiger", "muon")
 """What the worked ports know."""
@@ -120,23 +122,31 @@ def test_the_rust_vector_test_can_fail(cargo, damaged):
     assert "params w[0] is 3f7c0000, allowed are 3f7c0001" in result.stdout
 
 
-def checked(command, rule, profile="standard"):
+def checked(command, rule, profile="standard", without=()):
+    chosen = [each.id for each in select(rule, profile) if each.id not in without]
     with ProcessPort([str(part) for part in command], rule=rule) as port:
-        report = check(port, profile)
+        report = check(port, profile, only=chosen)
     assert port.complaints == []
     return report
 
 
+WHOLE_OR_NOT = pytest.mark.parametrize(
+    "without", [LONG, pytest.param((), marks=pytest.mark.slow)], ids=["short", "all"]
+)
+
+
+@WHOLE_OR_NOT
 @pytest.mark.parametrize("rule", RULES)
-def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule):
-    report = checked([c_build / "port"], rule, "strict")
+def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule, without):
+    report = checked([c_build / "port"], rule, "strict", without)
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 100
 
 
+@WHOLE_OR_NOT
 @pytest.mark.parametrize("rule", RULES)
-def test_the_javascript_port_is_right(js_folder, rule):
-    report = checked(["node", js_folder / "port.mjs"], rule)
+def test_the_javascript_port_is_right(js_folder, rule, without):
+    report = checked(["node", js_folder / "port.mjs"], rule, "standard", without)
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 100
 
