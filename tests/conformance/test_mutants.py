@@ -317,18 +317,24 @@ def of_signs(table: Mapping[str, tuple[Variant, ...]]) -> dict[str, tuple[Varian
     return {rule: table[rule] for rule in SIGN_RULES}
 
 
-def variants(table: Mapping[str, tuple[Variant, ...]], most: int = 2) -> list[Any]:
-    """Every variant in the first ``most`` of its dtypes, of which all but one are slow."""
+SOME = 3
+"""Of the mutants every so many-th is tried in each run of the tests, and all of them with -m slow."""
+
+
+def variants(table: Mapping[str, tuple[Variant, ...]], some: int = 1, most: int = 2) -> list[Any]:
+    """Every variant in the first ``most`` of its dtypes; all but one of ``some`` are slow, and all dtypes but one."""
     return [
-        pytest.param(variant, dtype, id=f"{rule}-{variant.id}-{dtype}", marks=pytest.mark.slow if place else [])
+        pytest.param(
+            variant, dtype, id=f"{rule}-{variant.id}-{dtype}", marks=pytest.mark.slow if at % some or i else []
+        )
         for rule, all_ in table.items()
-        for variant in all_
-        for place, dtype in enumerate(variant.dtypes[:most])
+        for at, variant in enumerate(all_)
+        for i, dtype in enumerate(variant.dtypes[:most])
         if dtype in ("float32", "float64")
     ]
 
 
-@pytest.mark.parametrize(("variant", "dtype"), variants(of_signs(MUTANTS), 1))
+@pytest.mark.parametrize(("variant", "dtype"), variants(of_signs(MUTANTS), SOME, 1))
 def test_every_mutant_is_wrong_somewhere(variant: Variant, dtype: str) -> None:
     if variant.id in {"tensor-by-position", "tensor-by-given-order"}:
         with pytest.raises(ValueError, match="shape"):
