@@ -84,14 +84,26 @@ CASES = [
     ("numpy", "Tiger", SMALL, contiguous),
     ("numpy", "Lion", SMALL, strided),
     ("portable", "Lion", NO_BFLOAT16, contiguous),
-    pytest.param("numba", "Lion", MIXED, contiguous, marks=NEEDS_NUMBA),
-    pytest.param("numba", "Tiger", MIXED, contiguous, marks=NEEDS_NUMBA),
+    ("numba", "Lion", MIXED, contiguous),
+    ("numba", "Tiger", MIXED, contiguous),
 ]
 
 
-@pytest.mark.parametrize("momentum_dtype", [None, "narrow"])
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize(("backend", "rule", "shapes", "layout"), CASES)
+def marks(backend, rule, threads, momentum_dtype):
+    """Numba compiles Tiger for every pair of dtypes, ten seconds each: with a narrow momentum it is slow."""
+    slow = momentum_dtype and (threads > 1 or (backend, rule) == ("numba", "Tiger"))
+    return [*([NEEDS_NUMBA] if backend == "numba" else []), *([pytest.mark.slow] if slow else [])]
+
+
+@pytest.mark.parametrize(
+    ("backend", "rule", "shapes", "layout", "threads", "momentum_dtype"),
+    [
+        pytest.param(*case, threads, momentum_dtype, marks=marks(*case[:2], threads, momentum_dtype))
+        for case in CASES
+        for threads in (1, 3)
+        for momentum_dtype in (None, "narrow")
+    ],
+)
 def test_a_step_without_memory(allocator, backend, rule, shapes, layout, threads, momentum_dtype):
     if backend == "portable" and momentum_dtype:
         pytest.skip("NumPy ends the process if it finds no memory while it copies bfloat16 as a whole")
