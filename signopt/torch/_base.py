@@ -145,7 +145,7 @@ class SignOptimizer(torch.optim.Optimizer):
         def write() -> None:
             write_whole()
             write_here()
-            increment_version(written)  # of DTensors too, whose shards the update has seen
+            increment_version(written)  # the update has seen shards of DTensors, and tensors by their memory
 
         return write
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
-from torch.autograd.graph import increment_version
 
 from signopt._checks import check_disjoint, check_writable
 from signopt.backends import Backend, select
@@ -96,13 +95,7 @@ class Bindings:
             for place, rows in _by_place(all_rows).items()
         ]
         self._bound = bound
-        written = [tensor for rows, _ in plan for row in rows for tensor in row.written.values()]
-
-        def write() -> None:
-            _all(writes)
-            increment_version(written)
-
-        return write
+        return lambda: _all(writes)
 
     def _prepare(self, place: Any, rows: Sequence[Row], coefficients: Coefficients, bound: dict[Any, Backend]) -> Write:
         grads = [row.grad for row in rows]

@@ -1,9 +1,11 @@
 """Run by torch.distributed.run: each of torch's ways to train on many ranks, against the NumPy rule on whole tensors.
 
-Rank 0 writes {name: [elements compared, elements that differ]} as JSON to the path given. More arguments are the
-beginnings of the names of those that are to be run.
+On two ranks, whose average of gradients is rounded in one way only; the cases that are given gradients (axes, dtensor,
+facts, split, stochastic) hold on any number. Rank 0 writes {name: [elements compared, elements that differ]} as JSON to
+the path given. More arguments are the beginnings of the names of those that are to be run.
 """
 
+import itertools
 import json
 import sys
 import warnings
@@ -236,6 +238,25 @@ def rounded(name, rounding, axis):
     return count((np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in arrays)
 
 
+def two_axes(name, role):
+    """DTensors over meshes of two axes: replicated along one, or cut along both."""
+    generator = torch.Generator().manual_seed(8)
+    whole_p, whole_g = (torch.randn(13, 8, generator=generator) for _ in range(2))
+    options = {"lr": 1e-2, **({"role": role} if name == "Tiger" else {})}
+    pairs = []
+    ranks = dist.get_world_size()
+    for first in (divisor for divisor in range(1, ranks + 1) if ranks % divisor == 0):
+        mesh = init_device_mesh("cpu", (first, ranks // first))
+        for placements in itertools.permutations((Replicate(), Shard(0), Shard(1)), 2):
+            plain = nn.Parameter(whole_p.clone())
+            cut = nn.Parameter(distribute_tensor(whole_p.clone(), mesh, placements))
+            plain.grad, cut.grad = whole_g.clone(), distribute_tensor(whole_g.clone(), mesh, placements)
+            for param in (plain, cut):
+                getattr(signopt.torch, name)([param], **options).step()
+            pairs.append((whole(cut), whole(plain)))
+    return count(pairs)
+
+
 def collectives(name):
     """How many collectives one step under FSDP2 calls, beside those that the rule needs."""
     module = sharded_model()
@@ -256,6 +277,8 @@ def cases():
             yield f"dtensor-{name}-{axis}", lambda name=name, axis=axis: dtensor(name, Shard(axis))
     for role in ("matrix", "embedding", "bias", "scale"):
         yield f"facts-{role}", lambda role=role: facts(role)
+    for name, role in (("Lion", "matrix"), ("Tiger", "matrix"), ("Tiger", "embedding"), ("Muon", "matrix")):
+        yield f"axes-{name}-{role}", lambda a=(name, role): two_axes(*a)
     yield "dtensor-Muon", muon_of_dtensors
     for way in ("fsdp2", "zero"):
         yield f"{way}-Muon", lambda way=way: muon(way)
