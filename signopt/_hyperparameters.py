@@ -84,7 +84,7 @@ def shrink(value: Any, name: str = "shrink") -> float:
 
 def seed(value: Any, name: str = "seed") -> int:
     """Of what random words are a function, beside step, tensor and element: below 2⁶³, so that files can hold it."""
-    return _at_least(0, _integer(value, name), f"{name} must be zero or positive")
+    return _at_least(0, _known_integer(value, name), f"{name} must be zero or positive")
 
 
 def accumulation_steps(value: Any, name: str = "accumulation_steps") -> int:
