@@ -24,7 +24,7 @@ def momentum(s: Session) -> None:
         if run.shown is None:
             raise CannotRunError("strict needs a momentum that is shown")
         _, wanted = averaged(p, grad, m, lr=0.0, beta=run.hyper["beta"], weight_decay=0.0, order=order, compute=compute)
-        s.expect_equal(run.shown, {"a": wanted}, "the momentum has not the bits of the declared form")
+        s.expect_equal(run.shown, {"a": wanted}, "the momentum does not have the bits of the declared form")
 
 
 @muon_check("strict/decay", "strict")
@@ -40,4 +40,4 @@ def decay(s: Session) -> None:
         p = run.param["a"]
         run.step({"a": zero})
         wanted, _ = averaged(p, zero, zero, lr=0.1, beta=0.5, weight_decay=0.3, order=order, compute=compute)
-        s.expect_equal(run.param, {"a": wanted}, "the parameter has not the bits of the declared order")
+        s.expect_equal(run.param, {"a": wanted}, "the parameter does not have the bits of the declared order")
