@@ -154,14 +154,10 @@ ABOUT_SIGNUM = {
 
 
 def named_in_code(path, word):
-    """Whether a word stands in a name, or in a string that is no docstring, whatever the case."""
-    tree = ast.parse(path.read_text("utf-8"))
-    documents = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    for node in ast.walk(tree):
+    """Whether a word stands in a name, or in a string that is no prose, whatever the case."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         names = [getattr(node, field, None) for field in ("id", "attr", "name", "asname", "module", "arg")]
-        if isinstance(node, ast.Constant) and id(node) not in documents:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
             names.append(node.value)
         if any(isinstance(name, str) and word in name.lower() for name in names):
             return True
