@@ -1,7 +1,12 @@
-"""Write docs/checks.md from a kill matrix: what each check proves, what it catches, and why it stays.
+"""Write docs/checks.md from kill matrices: what each check proves, what it catches, and why it stays.
 
-signopt mutants --json matrix.json
+signopt mutants --dtype float32 --json matrix.json
 python docs/checks_table.py matrix.json docs/checks.md
+
+A matrix for each rule does as well, and can be made on as many processors as there are rules:
+
+for rule in lion signum tiger muon; do signopt mutants --rule $rule --dtype float32 --json $rule.json; done
+python docs/checks_table.py lion.json signum.json tiger.json muon.json docs/checks.md
 """
 
 from __future__ import annotations
@@ -26,11 +31,30 @@ that fail the check; the last column names mutants that would pass without it, o
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("matrix", type=Path)
+    parser.add_argument("matrices", type=Path, nargs="+")
     parser.add_argument("page", type=Path)
     options = parser.parse_args()
-    matrix = json.loads(options.matrix.read_text())
+    matrix = joined([json.loads(path.read_text()) for path in options.matrices])
     options.page.write_text("\n".join(lines(matrix)) + "\n", encoding="utf-8")
+
+
+def joined(matrices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several matrices as one.
+
+    Raises
+    ------
+    SystemExit
+        If they are not of one suite, profile and choice of dtypes, or if a rule stands in two of them.
+    """
+    first = matrices[0]
+    for key in ("suite", "profile", "dtypes"):
+        if any(matrix[key] != first[key] for matrix in matrices):
+            raise SystemExit(f"the matrices differ in {key}: {', '.join(str(matrix[key]) for matrix in matrices)}")
+    rules = [rule for matrix in matrices for rule in matrix["checks"]]
+    if len(rules) != len(set(rules)):
+        raise SystemExit(f"a rule stands in two matrices: {', '.join(rules)}")
+    checks = {rule: names for matrix in matrices for rule, names in matrix["checks"].items()}
+    return {**first, "checks": checks, "rows": [row for matrix in matrices for row in matrix["rows"]]}
 
 
 def lines(matrix: dict[str, Any]) -> Iterator[str]:
