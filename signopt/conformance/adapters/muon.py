@@ -62,11 +62,11 @@ def _of_timm(hyper: Keywords) -> Keywords:
 
 def _timm() -> Port:
     def build(params: list[Any], hyper: Keywords) -> Any:
-        group = {"params": params, "use_fallback": False}
-        return lone_module("timm.optim.muon").Muon([group], **_of_timm(hyper))
+        group = {"params": params, "use_muon": True, **_of_timm(hyper)}
+        return lone_module("timm.optim.muon").Muon([group])
 
     return TorchPort(
-        "timm", "muon", build, _of_timm, "momentum_buffer",
+        "timm", "muon", build, _of_timm, "momentum_buffer", {"use_muon": True},
         version=version_of("timm"), ns_dtype="bfloat16", eps_form="max", momentum_form="ema", decay="first",
     )  # fmt: skip
 
