@@ -20,7 +20,7 @@ from signopt.rules.coefficients import Coefficients, Draw
 from signopt.torch._frozen import warn_about_group
 from signopt.torch._gathered import prepare_gathered
 from signopt.torch._rows import Bindings, Plan, Row
-from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, named
+from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, is_split, named
 
 __all__ = ["SignOptimizer"]
 
@@ -169,8 +169,9 @@ class SignOptimizer(torch.optim.Optimizer):
     def _state_of(self, param: Tensor, group: Group) -> Group:
         """The state of ``param``; made anew if there is none, or if the model was moved before its first step."""
         state: Group = self.state[param]
-        for name, tensor in fresh_slots(state, param, group, counted=self._counts(group)).items():
-            state[name] = tensor
+        state |= fresh_slots(state, param, group, counted=self._counts(group))
+        if not is_split(param, group):
+            state.pop("rest", None)  # of a parameter that was split before, and has moved without it since
         return state
 
     def _counts(self, group: Group) -> bool:
@@ -181,8 +182,8 @@ class SignOptimizer(torch.optim.Optimizer):
 
         Raises
         ------
-        ValueError
-            For the state of another optimizer, or of parameters of another shape; nothing is changed then.
+        TypeError, ValueError
+            For the state of another optimizer, or of parameters of another shape or dtype; nothing is changed then.
         """
         params = [list(named(group)) for group in self.param_groups]
         slots = checked_state(params, state_dict)

@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from signopt import _checks as checks
+from signopt._namespace import dtype_name
 from signopt.backends._storage import ROUNDINGS, Storage
 
-__all__ = ["Group", "check_rounding", "checked_state", "fresh_slots", "named"]
+__all__ = ["Group", "check_rounding", "checked_state", "fresh_slots", "is_split", "named"]
 
 Group: TypeAlias = dict[str, Any]
 
@@ -39,10 +41,15 @@ def check_rounding(group: Group) -> None:
             )
 
 
+def is_split(param: Tensor, group: Group) -> bool:
+    """Whether a parameter of ``group`` has low halves."""
+    return Storage(group["rounding"]).of(param) == "split"
+
+
 def fresh_slots(state: Group, param: Tensor, group: Group, *, counted: bool) -> Group:
     """The slots that ``state`` lacks, or that are zeros on another device than ``param`` is by now."""
     wanted = {"momentum": group["momentum_dtype"] or param.dtype}
-    if Storage(group["rounding"]).of(param) == "split":
+    if is_split(param, group):
         wanted["rest"] = torch.int16
     fresh: Group = {
         name: torch.zeros_like(param, dtype=dtype, requires_grad=False)
@@ -63,8 +70,8 @@ def checked_state(
 
     Raises
     ------
-    ValueError
-        For the state of another optimizer, or of parameters of another shape.
+    TypeError, ValueError
+        For the state of another optimizer, or of parameters of another shape or dtype.
     """
     slots = []
     for mine, theirs in zip(params, state_dict["param_groups"], strict=False):
@@ -78,8 +85,17 @@ def checked_state(
                     "another optimizer"
                 )
             for slot in (slot for slot in SLOTS if slot in state):
-                if state[slot].shape != param.shape:
-                    saved, shape = tuple(state[slot].shape), tuple(param.shape)
-                    raise ValueError(f"the saved {slot} of {name} has shape {saved}, but {name} has shape {shape}")
+                _check_slot(slot, state[slot], param, name)
                 slots.append((param, slot, state[slot]))
     return slots
+
+
+def _check_slot(slot: str, saved: Tensor, param: Tensor, name: str) -> None:
+    if saved.shape != param.shape:
+        shapes = tuple(saved.shape), tuple(param.shape)
+        raise ValueError(f"the saved {slot} of {name} has shape {shapes[0]}, but {name} has shape {shapes[1]}")
+    if slot == "rest" and saved.dtype != torch.int16:
+        raise TypeError(f"the saved rest of {name} must be int16, as split parameters have it, got {saved.dtype}")
+    if slot == "momentum":
+        checks.check_dtype(saved, f"the saved momentum of {name}")
+        checks.check_momentum_dtype(dtype_name(param), dtype_name(saved), name)

@@ -215,6 +215,26 @@ def test_states_of_other_optimizers_are_refused():
     state["state"][0] = {"momentum": torch.zeros(1)}
     with pytest.raises(ValueError, match=r"shape \(1,\)"):
         optimizer.load_state_dict(state)
+    state["state"][0] = {"momentum": torch.zeros(5, 4, dtype=torch.float64)}
+    with pytest.raises(TypeError, match="momentum of parameter 0 of its group has dtype float64"):
+        optimizer.load_state_dict(state)
+    state["state"][0] = {"momentum": torch.zeros(5, 4), "rest": torch.zeros(5, 4)}
+    with pytest.raises(TypeError, match="rest of parameter 0 of its group must be int16"):
+        optimizer.load_state_dict(state)
+
+
+def test_a_rounding_that_changes_takes_or_gives_up_the_low_halves():
+    params = matrices(torch.bfloat16)
+    optimizer = build("Lion", params, rounding="split")
+    for rounding, slots in (
+        ("nearest", {"momentum"}),
+        ("split", {"momentum", "rest"}),
+        ("stochastic", {"momentum", "step"}),
+    ):
+        optimizer.param_groups[0]["rounding"] = rounding
+        give_grads(params, 0)
+        optimizer.step()
+        assert set(optimizer.state[params[0]]) == slots
 
 
 def test_a_model_moved_to_another_dtype_or_memory_is_followed():
