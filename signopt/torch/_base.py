@@ -189,7 +189,7 @@ class SignOptimizer(torch.optim.Optimizer):
         slots = checked_state(params, state_dict)
         super().load_state_dict(dict(state_dict))
         for param, name, tensor in slots:
-            self.state[param][name] = tensor.detach().to(device=param.device, copy=True)
+            self.state[param][name] = tensor
 
     @abstractmethod
     def _coefficients(self, group: Group, step: Any) -> Coefficients:

@@ -64,7 +64,7 @@ def fresh_slots(state: Group, param: Tensor, group: Group, *, counted: bool) -> 
 def checked_state(
     params: Sequence[Sequence[tuple[str, Tensor]]], state_dict: Mapping[str, Any]
 ) -> list[tuple[Tensor, str, Tensor]]:
-    """Each parameter with the name of a slot and what was saved of it. Groups of other lengths are torch's to refuse.
+    """Each parameter with the name of a slot and a copy of it. Groups of other lengths are torch's to refuse.
 
     ``params`` holds the named parameters of each group.
 
@@ -86,7 +86,9 @@ def checked_state(
                 )
             for slot in (slot for slot in SLOTS if slot in state):
                 _check_slot(slot, state[slot], param, name)
-                slots.append((param, slot, state[slot]))
+                slots.append((param, slot, state[slot].detach().to(device=param.device, copy=True)))
+            if "step" in state:  # a live state's own counter would go on for both
+                slots.append((param, "step", torch.tensor(int(state["step"]))))
     return slots
 
 

@@ -91,11 +91,11 @@ def test_copies_states_and_pickles_go_on_alike(kind):
 
 
 def test_a_state_loaded_from_a_live_one_is_a_copy():
-    first, second = (build("Lion", matrices()) for _ in range(2))
+    first, second = (build("Tiger", matrices(torch.bfloat16), rounding="split") for _ in range(2))
     second.load_state_dict(first.state_dict())
     give_grads(second.param_groups[0]["params"], 0)
     second.step()
-    assert not any(state["momentum"].any() for state in first.state.values())
+    assert not any(tensor.any() for state in first.state.values() for tensor in state.values())
 
 
 def test_a_float32_momentum_survives_beside_bfloat16():
@@ -378,6 +378,32 @@ def resumed(kind, optimizer, params):
     fresh = build(kind, params)
     fresh.load_state_dict(torch.load(stream))
     return fresh
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "split"])
+def test_the_state_dicts_of_distributed_checkpoints_keep_every_slot(rounding):
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    def made():
+        torch.manual_seed(0)
+        model = torch.nn.Linear(6, 5, dtype=torch.bfloat16)
+        return model, build("Lion", model.parameters(), rounding=rounding, momentum_dtype=torch.float32)
+
+    (model, optimizer), (other_model, other) = made(), made()
+    for step in range(2):
+        give_grads(model.parameters(), step)
+        optimizer.step()
+    other_model.load_state_dict(model.state_dict())
+    set_optimizer_state_dict(other_model, other, get_optimizer_state_dict(model, optimizer))
+    for each in (model, other_model):
+        give_grads(each.parameters(), 2)
+    optimizer.step()
+    other.step()
+    for param, its in zip(model.parameters(), other_model.parameters(), strict=True):
+        assert torch.equal(param, its)
+        for slot, tensor in optimizer.state[param].items():
+            assert tensor.dtype == other.state[its][slot].dtype
+            assert torch.equal(tensor, other.state[its][slot])
 
 
 def test_stochastic_rounding_counts_the_steps_of_each_parameter_and_depends_on_seed_and_place():
