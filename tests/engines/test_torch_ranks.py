@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 60)
 
 CASES = (
     [f"{way}-{rule}" for rule in ("Lion", "Signum", "Tiger") for way in ("ddp", "fsdp2", "zero", "collectives")]
-    + ["axes-Lion-matrix", "axes-Tiger-matrix", "axes-Tiger-embedding", "axes-Muon-matrix"]
+    + ["axes-Lion-matrix", "axes-Tiger-matrix", "axes-Tiger-embedding", "axes-Tiger-nan", "axes-Muon-matrix"]
     + ["fsdp2-Muon", "zero-Muon", "dtensor-Muon"]
     + [
         f"{way}-{rule}-{axis}"

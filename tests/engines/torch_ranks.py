@@ -238,10 +238,11 @@ def rounded(name, rounding, axis):
     return count((np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in arrays)
 
 
-def two_axes(name, role):
-    """DTensors over meshes of two axes: replicated along one, or cut along both."""
+def two_axes(name, role, broken=False):
+    """DTensors over meshes of two axes: replicated along one, or cut along both; with a NaN that some ranks hold."""
     generator = torch.Generator().manual_seed(8)
     whole_p, whole_g = (torch.randn(13, 8, generator=generator) for _ in range(2))
+    whole_g[-1, -1] = torch.nan if broken else 0.0
     options = {"lr": 1e-2, **({"role": role} if name == "Tiger" else {})}
     pairs = []
     ranks = dist.get_world_size()
@@ -279,6 +280,7 @@ def cases():
         yield f"facts-{role}", lambda role=role: facts(role)
     for name, role in (("Lion", "matrix"), ("Tiger", "matrix"), ("Tiger", "embedding"), ("Muon", "matrix")):
         yield f"axes-{name}-{role}", lambda a=(name, role): two_axes(*a)
+    yield "axes-Tiger-nan", lambda: two_axes("Tiger", "embedding", broken=True)
     yield "dtensor-Muon", muon_of_dtensors
     for way in ("fsdp2", "zero"):
         yield f"{way}-Muon", lambda way=way: muon(way)
