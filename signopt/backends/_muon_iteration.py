@@ -4,6 +4,8 @@ A step is X ← P·X with P = a·I + b·A + c·A² and A = X·Xᵀ. For a wide X
 the second one's A is P·A·P, and X is multiplied once, by P₂·P₁. After two steps A is computed afresh, since errors of A
 are errors of σ² and not of σ: without that, small singular values lose more than rounding X would cost them.
 A large X is never divided by its norm: A is, and so is the first factor.
+
+Nothing here allocates an array once the objects are made, not even one of a single number: momenta are written by then.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from signopt.backends._muon_products import Products
 from signopt.backends._numpy_blocks import Floats
 from signopt.rules.newton_schulz import Triple
 
-__all__ = ["Iteration", "Room", "Single", "Stack", "to_spectral_part"]
+__all__ = ["Iteration", "Numbers", "Room", "Single", "Stack", "to_spectral_part"]
 
 WORTH_PAIRING = 1.5
 """The ratio of the sides from which two steps on the Gram matrix cost less than two steps on X."""
@@ -43,6 +45,34 @@ class Room:
         return views
 
 
+class Numbers:
+    """Arrays of one number each, in place of those that NumPy would make of Python's numbers and for its results."""
+
+    def __init__(self, compute: str) -> None:
+        self._factor = np.zeros((), compute)
+        self._found = np.zeros((), compute)
+        self._exponent = np.zeros((), np.intc)
+
+    def number(self, value: float) -> Floats:
+        """``value``, until the next call."""
+        self._factor[()] = value
+        return self._factor
+
+    def largest(self, x: Floats) -> float:
+        """The largest absolute value of an array of at least one element; NaN if there is one."""
+        above = float(np.maximum.reduce(x, axis=None, out=self._found))
+        return max(above, -float(np.minimum.reduce(x, axis=None, out=self._found)))
+
+    def product(self, x: Floats, y: Floats) -> float:
+        """The sum of the products of the elements of two 1-D arrays."""
+        return float(np.vecdot(x, y, out=self._found))
+
+    def times_power_of_two(self, x: Floats, exponent: int) -> None:
+        """Multiply ``x`` by 2^``exponent``, in place."""
+        self._exponent[()] = exponent
+        np.ldexp(x, self._exponent, x)
+
+
 class Iteration(Protocol):
     """The iteration for some matrices of one shape."""
 
@@ -63,9 +93,11 @@ class Single:
         self._stride = 2 if max(shape) >= WORTH_PAIRING * min(shape) else 1
         self._compute = compute
         self._products = products
+        self._numbers = Numbers(compute)
         x, self._spare, *squares = room.cut(compute, shape, shape, *[square] * 4)
         self.u = x[None]
         self._gram, self._p, self._square, self._next = squares
+        self._diagonal, self._trace = np.empty(square[0]), np.zeros(())
 
     @staticmethod
     def nbytes(shape: tuple[int, int], compute: str) -> int:
@@ -80,7 +112,7 @@ class Single:
                 self._products.gram(x, self._gram)
             factor = self._factor(*triples[start : start + self._stride])
             if not start:
-                np.multiply(factor, 1.0 / divisor, factor)
+                np.multiply(factor, self._numbers.number(1.0 / divisor), factor)
             _multiply(x, factor, self._is_tall, spare)
             x, spare = spare, x
         return x[None], spare[None]
@@ -89,16 +121,17 @@ class Single:
         """‖U‖ + ε, with the Gram matrix left divided by its square."""
         squares = self._squared_norm(x)
         if not _is_safe(squares, self._compute):
-            eps = rescale(x, eps)
+            eps = rescale(x, eps, self._numbers)
             squares = self._squared_norm(x)
         divisor = math.sqrt(squares) + eps if squares >= 0.0 else math.nan
         divisor = divisor or 1.0
-        np.multiply(self._gram, 1.0 / divisor**2, self._gram)
+        np.multiply(self._gram, self._numbers.number(1.0 / divisor**2), self._gram)
         return divisor
 
     def _squared_norm(self, x: Floats) -> float:
         self._products.gram(x, self._gram)
-        return float(np.trace(self._gram, dtype=np.float64))
+        np.copyto(self._diagonal, _diagonal(self._gram))
+        return float(np.add.reduce(self._diagonal, out=self._trace))
 
     def _factor(self, first: Triple, second: Triple | None = None) -> Floats:
         """P of one step, or P₂·P₁ of two. The Gram matrix is lost."""
@@ -115,8 +148,7 @@ class Single:
     def _polynomial(self, x: Floats, triple: Triple, out: Floats) -> None:
         a, b, c = triple
         self._products.quadratic(x, b, c, out)
-        diagonal = out.reshape(-1)[:: len(out) + 1]
-        np.add(diagonal, a, diagonal)
+        np.add(_diagonal(out), self._numbers.number(a), _diagonal(out))
 
 
 class Stack:
@@ -127,6 +159,8 @@ class Stack:
         self._is_tall = shape[0] > shape[1]
         self._compute = compute
         self.u, self._spare, self._gram, self._square = room.cut(compute, *[(count, *shape)] * 2, square, square)
+        self._numbers = Numbers(compute)
+        self._squares, self._divisors = np.empty(count, compute), np.empty(count, compute)
 
     @staticmethod
     def nbytes(count: int, shape: tuple[int, int], compute: str) -> int:
@@ -135,30 +169,29 @@ class Stack:
 
     def run(self, triples: Sequence[Triple], eps: float) -> tuple[Floats, Floats]:
         x, spare, gram, square = self.u, self._spare, self._gram, self._square
-        np.divide(x, self._divisors(x, eps)[:, None, None], x)
+        self._find_divisors(x, eps)
+        np.divide(x, self._divisors[:, None, None], x)
         for a, b, c in triples:
             flipped = x.transpose(0, 2, 1)
             _multiply(flipped, x, self._is_tall, gram)
             np.matmul(gram, gram, out=square)
-            np.multiply(gram, b, gram)
-            np.multiply(square, c, square)
+            np.multiply(gram, self._numbers.number(b), gram)
+            np.multiply(square, self._numbers.number(c), square)
             np.add(gram, square, gram)
             _multiply(x, gram, self._is_tall, spare)
-            np.multiply(x, a, x)
+            np.multiply(x, self._numbers.number(a), x)
             np.add(x, spare, x)
         return x, spare
 
-    def _divisors(self, x: Floats, eps: float) -> Floats:
+    def _find_divisors(self, x: Floats, eps: float) -> None:
         flat = x.reshape(len(x), -1)
-        squares = np.vecdot(flat, flat).astype(np.float64)
-        epsilons = np.full(len(x), eps)
-        for index, square in enumerate(squares.tolist()):
+        squares = np.vecdot(flat, flat, out=self._squares).tolist()
+        for index, square in enumerate(squares):
+            epsilon = eps
             if not _is_safe(square, self._compute):
-                epsilons[index] = rescale(x[index], eps)
-                squares[index] = np.vecdot(flat[index], flat[index])
-        divisors = np.sqrt(squares) + epsilons
-        divisors[divisors == 0.0] = 1.0
-        return np.asarray(divisors, self._compute)
+                epsilon = rescale(x[index], eps, self._numbers)
+                square = self._numbers.product(flat[index], flat[index])
+            self._divisors[index] = math.sqrt(square) + epsilon or 1.0
 
 
 def _multiply(x: Floats, y: Floats, from_the_right: bool, out: Floats) -> None:
@@ -172,34 +205,42 @@ def _is_safe(squares: float, compute: str) -> bool:
     return least <= squares <= most
 
 
-def rescale(x: Floats, eps: float) -> float:
+def _diagonal(square: Floats) -> Floats:
+    return square.reshape(-1)[:: len(square) + 1]
+
+
+def rescale(x: Floats, eps: float, numbers: Numbers) -> float:
     """Multiply ``x`` by the power of two that brings it, or ``eps`` if that is larger, to about 1.
 
     Returns ``eps`` times that power. A matrix with an element that is not finite becomes NaN.
     """
-    largest = max(float(x.max()), -float(x.min()))
+    largest = numbers.largest(x)
     if not math.isfinite(largest):
         x.fill(np.nan)
         return eps
     exponent = -math.frexp(max(largest, eps))[1]
-    np.ldexp(x, exponent, x)
+    numbers.times_power_of_two(x, exponent)
     return math.ldexp(eps, exponent)
 
 
-def to_spectral_part(w: Floats, rounds: int) -> None:
-    """Put :func:`signopt.spectral_decay` of a matrix in its place."""
-    largest = max(float(w.max()), -float(w.min()))
+def to_spectral_part(w: Floats, rounds: int, numbers: Numbers, room: Floats) -> None:
+    """Put :func:`signopt.spectral_decay` of a matrix in its place; ``room`` is for as many elements as it has sides."""
+    largest = numbers.largest(w)
     exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
-    np.ldexp(w, -exponent, w)
-    x = np.ones(w.shape[1], w.dtype)
+    numbers.times_power_of_two(w, -exponent)
+    x, y = room[: w.shape[1]], room[w.shape[1] : sum(w.shape)]
+    x.fill(1.0)
     for _ in range(rounds):
-        x = w.T @ (w @ x)
-        x /= np.abs(x).max() or 1.0
-    square = x @ x
+        np.matmul(w, x, out=y)
+        np.matmul(w.T, y, out=x)
+        np.divide(x, numbers.number(numbers.largest(x) or 1.0), x)
+    square = numbers.product(x, x)
     if not math.isfinite(largest):
         w.fill(np.nan)
     elif square == 0.0:
         w.fill(0.0)
     elif 1 not in w.shape:
-        np.multiply((w @ x)[:, None] / square, x, w)
-    np.ldexp(w, exponent, w)
+        np.matmul(w, x, out=y)
+        np.divide(y, numbers.number(square), y)
+        np.multiply(y[:, None], x, w)
+    numbers.times_power_of_two(w, exponent)

@@ -1,5 +1,7 @@
 """Products of matrices whose result is symmetric, at the price of about half of it.
 
+None of them allocates an array: they run while a step is being written.
+
 scipy brings the BLAS routine for X·Xᵀ that leaves one triangle; NumPy uses the same routine if it sees that both
 factors are one array, and fills the other triangle itself, more slowly.
 """
@@ -33,6 +35,8 @@ class Products:
 
     def __init__(self, compute: str, library: str | None = None) -> None:
         self.blas = library or ("scipy" if find_spec("scipy") else "numpy")
+        self._room = np.empty(BLOCK * BLOCK, compute)
+        self._number = np.zeros((), compute)
         self._syrk: Any = None
         if self.blas == "scipy":
             from scipy.linalg import blas as routines
@@ -47,18 +51,20 @@ class Products:
             return
         # For Fortran, which counts columns first, x is its own transpose; and so is the triangle.
         self._syrk(1.0, x.T, beta=0.0, c=out.T, trans=int(wide), overwrite_c=1)
-        mirror(out)
+        mirror(out, self._room)
 
     def quadratic(self, x: Floats, b: float, c: float, out: Floats) -> None:
         """b·X + c·X² of a symmetric X."""
         if self._syrk is None:
             np.matmul(x, x.T, out=out)
-            np.multiply(out, c, out)
-            add_multiple(out, x, b)
+            self._number[()] = c
+            np.multiply(out, self._number, out)
+            self._number[()] = b
+            add_multiple(out.reshape(-1), x.reshape(-1), self._number, self._room)
             return
         np.copyto(out, x)
         self._syrk(c, x.T, beta=b, c=out.T, trans=1, overwrite_c=1)
-        mirror(out)
+        mirror(out, self._room)
 
     def product(self, x: Floats, y: Floats, out: Floats) -> None:
         """X·Y of symmetric matrices that commute, so that it is symmetric too."""
@@ -73,19 +79,22 @@ class Products:
         self.product(x[half:], y[:, half:], out[half:, half:])
 
 
-def add_multiple(out: Floats, x: Floats, factor: float) -> None:
-    """out += factor·x, a few rows at a time, since NumPy needs room for the product."""
-    rows = max(1, (BLOCK * BLOCK) // len(x))
-    for start in range(0, len(x), rows):
-        out[start : start + rows] += factor * x[start : start + rows]
+def add_multiple(out: Floats, x: Floats, factor: Floats, room: Floats) -> None:
+    """out += factor·x of 1-D arrays, as many elements at a time as there is room for their product."""
+    for start in range(0, len(x), len(room)):
+        part = out[start : start + len(room)]
+        product = np.multiply(x[start : start + len(room)], factor, room[: len(part)])
+        np.add(part, product, part)
 
 
-def mirror(x: Floats) -> None:
-    """Copy the triangle below the diagonal to the one above."""
+def mirror(x: Floats, room: Floats) -> None:
+    """Copy the triangle below the diagonal to the one above; ``room`` is for a block of it."""
     for start in range(0, len(x), BLOCK):
         rows = slice(start, start + BLOCK)
         square = x[rows, rows]
-        np.copyto(square, square.T, where=_ABOVE[: len(square), : len(square)])
+        turned = room[: square.size].reshape(square.shape)
+        np.copyto(turned, square.T)
+        np.copyto(square, turned, where=_ABOVE[: len(square), : len(square)])
         for other in range(0, start, BLOCK):
             columns = slice(other, other + BLOCK)
             np.copyto(x[columns, rows], x[rows, columns].T)

@@ -12,7 +12,7 @@ import numpy as np
 
 from signopt._namespace import Array, compute_dtype_name, dtype_name, ready_to_round
 from signopt.backends._layout import Box, boxes, memory_axes
-from signopt.backends._muon_iteration import Iteration, Room, Single, Stack, to_spectral_part
+from signopt.backends._muon_iteration import Iteration, Numbers, Room, Single, Stack, to_spectral_part
 from signopt.backends._muon_products import Products
 from signopt.backends._numpy_blocks import Floats, Workspace
 from signopt.backends._threads import for_each
@@ -79,6 +79,7 @@ class Matrices:
             for matrix in _matrices(index, param, momentum, batch_axis)
         ]
         self._elements = max((matrix.param.size for matrix in matrices), default=0)
+        self._sides = max((sum(matrix.shape) for matrix in matrices), default=0)
         groups = list(_groups(matrices))
         self._products = {compute: Products(compute, library) for compute in ("float32", "float64")}
         room = Room(max((_nbytes(group) for group in groups), default=0))
@@ -95,8 +96,11 @@ class Matrices:
         threads = max(1, min(threads, self._elements // WORTH_A_THREAD))
         crew = [Workspace(SCRATCH) for _ in range(threads)]
         rounded = {compute: coefficients.rounded(compute) for compute in ("float32", "float64")}
+        spectral = {compute: (Numbers(compute), np.empty(self._sides, compute)) for compute in rounded}
         jobs = [
-            _Job(matrices, [matrix.view(grads[matrix.index]) for matrix in matrices], iteration, rounded, crew)
+            _Job(
+                matrices, [matrix.view(grads[matrix.index]) for matrix in matrices], iteration, rounded, crew, spectral
+            )
             for matrices, iteration in self._jobs
         ]
         return partial(_take, jobs)
@@ -163,10 +167,13 @@ class _Job:
         iteration: Iteration,
         rounded: dict[str, MuonCoefficients],
         crew: Sequence[Workspace],
+        spectral: dict[str, tuple[Numbers, Floats]],
     ) -> None:
         self._matrices, self._grads, self._iteration, self._crew = matrices, grads, iteration, crew
         self._k = rounded[matrices[0].compute]
-        self._scale = self._k.scale(matrices[0].rule_shape, matrices[0].compute)
+        self._spectral = spectral[matrices[0].compute]
+        scale = self._k.scale(matrices[0].rule_shape, matrices[0].compute)
+        self._scale = None if scale == 1.0 else np.array(scale, matrices[0].compute)
         numbers: dict[str, Any] = {
             name: np.array(getattr(self._k, name), matrices[0].compute) for name in self._k.numbers()
         }
@@ -195,7 +202,7 @@ class _Job:
         k, momentum = self._numbers, self._matrices[place].momentum[box]
         to = u[box].reshape(-1)
         work.prepare(to.size, self._matrices[place].compute)
-        g, m = work.flat(self._grads[place][box], 3), work.flat(momentum, 4)
+        g, m = _twice(work.flat, self._grads[place][box], 3), _twice(work.flat, momentum, 4)
         np.multiply(g, k.A, work.scratch)
         np.multiply(m, k.B, m)
         np.add(m, work.scratch, m)
@@ -211,9 +218,9 @@ class _Job:
         k, param = self._numbers, self._matrices[place].param[box]
         step = x[box].reshape(-1)
         work.prepare(step.size, self._matrices[place].compute)
-        p = work.flat(param, 2)
+        p = _twice(work.flat, param, 2)
         d = p if decaying is self._matrices[place].param else decaying[box].reshape(-1)
-        if self._scale != 1.0:
+        if self._scale is not None:
             np.multiply(step, self._scale, step)
         np.multiply(d, k.weight_decay, work.scratch)
         np.add(step, work.scratch, step)
@@ -226,12 +233,27 @@ class _Job:
         if self._k.decay == "plain":
             return [matrix.param for matrix in self._matrices]
         for matrix, out in zip(self._matrices, spare, strict=True):
-            np.copyto(out, matrix.param, casting="unsafe")
+            _twice(partial(np.copyto, casting="unsafe"), out, matrix.param)
             w = out.reshape(matrix.shape)
-            to_spectral_part(w.T if matrix.is_transposed else w, ROUNDS)
+            to_spectral_part(w.T if matrix.is_transposed else w, ROUNDS, *self._spectral)
         return list(spare)
 
 
 def _put_back(old: Floats, new: Floats) -> None:
     if not np.may_share_memory(old, new):
-        old[...] = ready_to_round(new, old.dtype).reshape(old.shape)
+        _twice(_put, old, new)
+
+
+def _put(old: Floats, new: Floats) -> None:
+    old[...] = ready_to_round(new, old.dtype).reshape(old.shape)
+
+
+def _twice(function: Callable[..., Any], *args: Any) -> Any:
+    """Call again if there is no memory: NumPy takes a few bytes before it converts to or from bfloat16.
+
+    What other blocks have written cannot be taken back, and few bytes may be there again.
+    """
+    try:
+        return function(*args)
+    except MemoryError:
+        return function(*args)

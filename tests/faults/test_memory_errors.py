@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections import Counter
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +49,13 @@ MIXED = {
     "long/embeddings": ((3, 90_000), np.float32),
 }
 NO_BFLOAT16 = {name: each for name, each in MIXED.items() if each[1] is not ml_dtypes.bfloat16}
+MATRICES = {
+    "stack/0": ((6, 4), np.float32),
+    "stack/1": ((6, 4), np.float32),
+    "square": ((100, 100), np.float32),
+    "tall": ((200, 50), np.float64),
+    "wide": ((50, 200), np.float16),
+}
 SMALL = {f"p{i}": ((40,), np.float32) for i in range(30)} | {"q": ((3, 4), np.float64)}
 
 
@@ -77,7 +85,11 @@ def put(opt, values):
     opt._steps = 0
 
 
+MAKERS = {name: getattr(signopt, name) for name in ("Lion", "Signum", "Tiger", "Muon")}
+MAKERS["spectral Muon"] = partial(signopt.Muon, decay="spectral")
 CASES = [
+    ("numpy", "Muon", MATRICES, strided),
+    ("numpy", "spectral Muon", MATRICES, contiguous),
     ("numpy", "Lion", MIXED, contiguous),
     ("numpy", "Signum", MIXED, strided),
     ("numpy", "Tiger", MIXED, contiguous),
@@ -109,7 +121,7 @@ def test_a_step_without_memory(allocator, backend, rule, shapes, layout, threads
         pytest.skip("NumPy ends the process if it finds no memory while it copies bfloat16 as a whole")
     params = arrays(shapes, 0, layout)
     dtype = ml_dtypes.bfloat16 if momentum_dtype else None
-    opt = getattr(signopt, rule)(params, lr=0.01, weight_decay=0.1, backend=backend, momentum_dtype=dtype)
+    opt = MAKERS[rule](params, lr=0.01, weight_decay=0.1, backend=backend, momentum_dtype=dtype)
     if hasattr(opt._backend, "threads"):
         opt._backend.threads = threads
     grads = arrays(shapes, 1, layout)

@@ -139,6 +139,16 @@ def test_a_single_singular_value_becomes_f_of_one(shape):
     np.testing.assert_allclose(step, F5 * grad / np.linalg.norm(grad), rtol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["power", "svd"])
+@pytest.mark.parametrize("magnitude", [1.0, 1e-30, 1e30])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1)])
+def test_the_spectral_part_of_a_single_row_or_column_is_itself(shape, magnitude, method):
+    """To the bit by power iteration, also if squares would overflow."""
+    matrix = (random_triple(shape, np.float32)[1] * np.float32(magnitude)).astype(np.float32)
+    part = signopt.spectral_decay(matrix, method=method)
+    np.testing.assert_allclose(part, matrix, rtol=0 if method == "power" else 1e-5)
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (2, 0, 3)])
 @pytest.mark.parametrize("decay", ["plain", "spectral"])
 def test_arrays_without_elements_stay(shape, decay):
