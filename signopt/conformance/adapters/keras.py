@@ -35,7 +35,8 @@ class KerasPort:
         Maps the hyperparameters to the attributes of the optimizer that hold them; used to change them between steps.
         None if the optimizer cannot be changed once it is built.
     momentum
-        The attribute that holds the list of momenta, in the order of the variables; None if there is none.
+        The attribute that holds the list of momenta, in the order of the variables; None if there is none. Keras 2
+        spells its attributes without the leading underscore, which is tried as well.
     library
         ``"keras"``, or ``"tf_keras"`` for Keras 2 on TensorFlow.
     declarations
@@ -46,6 +47,7 @@ class KerasPort:
     Keras keeps its rate in ``floatx``, which is therefore set to the dtype of the parameters for every call. That is
     how Keras is asked for float64; without it a float64 model is trained with a rate rounded to float32. On JAX,
     ``enable_x64`` is entered as well, for float64. The backend is what ``KERAS_BACKEND`` said when the process started.
+    The Lion of tf-keras 2.21 rounds its betas to float32 whatever the model, so that only a port for float32 is right.
     """
 
     configure: Callable[[Keywords], None]
@@ -80,10 +82,17 @@ class KerasPort:
             self._params = {name: self._variable(param) for name, param in params.items()}
             self._optimizer = self._made(hyper)
             self._optimizer.build(list(self._params.values()))
-            if momentum is not None and self._key is None:
-                raise NotImplementedError("the optimizer keeps its momentum in a form of its own")
-            for name, start in (momentum or {}).items():
-                self._slot(name).assign(start)
+            if momentum is not None:
+                self._set(momentum)
+
+    def _set(self, momentum: Arrays) -> None:
+        slots = self._slots()
+        if slots is None:
+            raise NotImplementedError(
+                f"no momenta in the optimizer's attribute {self._key!r}; give their name to momentum="
+            )
+        for name, start in momentum.items():
+            slots[name].assign(start)
 
     def _made(self, hyper: Keywords) -> Any:
         if self._build is not None:
@@ -112,15 +121,23 @@ class KerasPort:
             arrays = [convert(grads[name], dtype=self._dtype) for name in self._params]
             self._optimizer.apply(arrays, list(self._params.values()))
 
-    def _slot(self, name: str) -> Any:
-        return getattr(self._optimizer, str(self._key))[list(self._params).index(name)]
+    def _slots(self) -> dict[str, Any] | None:
+        """The variable of each momentum, or None if there are none under the name that was given."""
+        key = self._key or ""
+        slots = next(
+            (found for name in (key, key.lstrip("_")) if (found := getattr(self._optimizer, name, None))), None
+        )
+        return None if slots is None else dict(zip(self._params, slots, strict=True))
 
     @contextmanager
     def _floatx(self) -> Iterator[None]:
         library = import_module(self._library)
         config = library.backend if self._library == "tf_keras" else library.config
         before = config.floatx()
-        config.set_floatx(self._dtype)
+        try:
+            config.set_floatx(self._dtype)
+        except ValueError as error:
+            raise NotImplementedError(str(error)) from error
         try:
             if self._dtype == "float64" and config.backend() == "jax":
                 with import_module("jax").enable_x64(True):
@@ -136,6 +153,5 @@ class KerasPort:
 
     def momentum(self) -> Arrays | None:
         """Return the momentum of every parameter, or None if the optimizer keeps none under that name."""
-        if self._key is None or not getattr(self._optimizer, self._key, None):
-            return None
-        return {name: np.asarray(self._slot(name).numpy()) for name in self._params}
+        slots = self._slots()
+        return None if slots is None else {name: np.asarray(slot.numpy()) for name, slot in slots.items()}
