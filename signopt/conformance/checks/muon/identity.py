@@ -98,10 +98,20 @@ def axes(s: Session) -> None:
 
 @muon_check("identity/many-steps")
 def many_steps(s: Session) -> None:
-    """After 26 steps the rule is the same: nothing is reset, warmed up or worn out."""
+    """After 26 and after 130 steps the rule is the same: nothing is reset, warmed up or worn out."""
+    walk(s, ((2, 1),), bare(s), 130)
     for nesterov in (True, False):
         with asked(s):
             walk(s, ((3, 2), (2, 3)), bare(s, nesterov=nesterov), 26)
+
+
+@muon_check("identity/jumps")
+def jumps(s: Session) -> None:
+    """Gradients that jump in size are no outliers: neither their own step nor those after them are damped."""
+    far = 32.0 if small_range(s) else 4096.0
+    run = walk(s, ((3, 2), (2, 3)), bare(s, beta=0.5), 2)
+    for size in (far, 1.0, 1.0, 1 / far, 1.0):
+        run.step(tensors(s, ((3, 2), (2, 3)), size=size))
 
 
 @muon_check("identity/betas")

@@ -11,6 +11,7 @@ from signopt.conformance.checks.muon.values import (
     MIX,
     asked,
     bare,
+    coarse,
     muon_check,
     normal,
     settings,
@@ -117,6 +118,21 @@ def others(s: Session) -> None:
             settings(s, **changes)
             run.configure(**changes)
             run.step(tensors(s, MIX, spectrum))
+
+
+@muon_check("changed/under-one-gradient")
+def under_one_gradient(s: Session) -> None:
+    """The same with β = 0 and one gradient in all steps: nothing is remembered of what was made of it before."""
+    more = {} if coarse(s) else {"ns_steps": 2}
+    grads = tensors(s, MIX, spectrum)
+    with asked(s), s.edge("beta = 0"):
+        run = walk(s, MIX, settings(s, beta=0.0), 0)
+        run.step(grads)
+        for changes in ({"eps": 0.5}, more, {"ns_coefficients": (2.0, -1.5, 0.5)}, {"ns_steps": 1}, {"lr": 0.0625}):
+            with asked(s), s.edge(f"changing {', '.join(changes)}"):
+                settings(s, **changes)
+                run.configure(**changes)
+                run.step(grads)
 
 
 @muon_check("carried/tiny")

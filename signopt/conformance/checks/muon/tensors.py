@@ -41,7 +41,9 @@ def twins(s: Session) -> None:
     grad = spectrum(s, (3, 2))
     run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
     run = s.start(_named(s, shapes), settings(s))
-    run.step(_named(s, shapes) | {"a": grad, "b": -grad, "d": np.ascontiguousarray(grad[::-1])})
+    run.step(
+        _named(s, shapes) | {"a": grad, "b": -grad, "c": grad.reshape(2, 3), "d": np.ascontiguousarray(grad[::-1])}
+    )
 
 
 @muon_check("matrices/names")
