@@ -9,6 +9,7 @@ from signopt.conformance.mutants.muon_direction import DIRECTION, NORM, NORM_DOU
 from signopt.conformance.mutants.muon_iteration import ITERATION, ITERATION_DOUBLE
 from signopt.conformance.mutants.muon_shape import SHAPE
 from signopt.conformance.mutants.muon_spectral import SPECTRAL
+from signopt.conformance.mutants.muon_stored import HALVES, STORED
 from signopt.conformance.numpy_ports.variant import Variant, variant
 
 __all__ = ["MUON"]
@@ -60,6 +61,7 @@ _OWN = tuple(
     for rows, dtypes in (
         ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL], ("float32", "float64")),
         ([*NORM_DOUBLE, *ITERATION_DOUBLE], ("float64",)),
+        (STORED, HALVES),
     )
     for key, summary, pieces in rows
 )

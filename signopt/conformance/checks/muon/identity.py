@@ -200,6 +200,20 @@ def smallest_decay(s: Session) -> None:
                 run.step({name: np.zeros_like(p) for name, p in run.param.items()})
 
 
+@muon_check("identity/ties")
+def ties(s: Session) -> None:
+    """A parameter of 16 bits that comes to lie half-way between two goes to the even one."""
+    if s.storage.precision >= 24:
+        raise NotApplicableError("the parameter has no 16 bits")
+    odd = 2.0 ** (s.storage.precision - 1) + np.arange(1, 49, 2).reshape(6, 4)
+    given = s.array(odd * np.where(s.rng.random(odd.shape) < 0.5, -1, 1))
+    run = s.start({"w": given}, settings(s, lr=0.5, weight_decay=0.5))
+    run.step({"w": np.zeros_like(given)})
+    s.expect_equal(
+        run.param, {"w": s.array(0.75 * given.astype(np.float64))}, "three quarters of p are not the nearest"
+    )
+
+
 @muon_check("identity/clipping")
 def clipping(s: Session) -> None:
     """Nothing is clipped: gradients, momenta, parameters and steps of hundreds, and of a hundred thousand."""

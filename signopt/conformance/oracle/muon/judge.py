@@ -14,12 +14,15 @@ from signopt.conformance.oracle.muon.aligned import misaligned
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.habits import MuonHabits
 from signopt.conformance.oracle.muon.law import Expected, Forms, Known, expect
+from signopt.conformance.oracle.muon.units import Precision
 from signopt.conformance.oracle.step import Fault, Judged, Step
 
 __all__ = ["MuonJudge"]
 
 Array = np.ndarray[Any, Any]
 MOST_FAULTS = 3
+_ON_THE_WAY = 2.0**-23
+"""Of a result: what passing through float32 may change before it is rounded to 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _judged(
             tensor.name, tensor.p, tensor.new_p, expected, hyper, forms, habits.orthogonalizer, precision
         )
     elif habits.orthogonalizer is None and not _zero_over_zero(tensor, expected, hyper):
-        faults += _param_faults(tensor, expected)
+        faults += list(_param_faults(tensor, expected)) or _stored_faults(tensor, expected, precision)
     return faults, _after(tensor, expected)
 
 
@@ -179,6 +182,23 @@ def _param_faults(tensor: _Tensor, expected: Expected) -> Iterator[Fault]:
         )
         faults.append(_fault(tensor, "param", at, tensor.new_p, exact, expected.param_slack, message))
     yield from faults
+
+
+def _stored_faults(tensor: _Tensor, expected: Expected, precision: Precision) -> list[Fault]:
+    """A parameter of 16 bits that is no single rounding to nearest of anything within the slack of the arithmetic."""
+    if not precision.storage_rounding or not np.isfinite(expected.param_norm):
+        return []
+    exact, dtype = expected.param.floats(), tensor.storage.dtype
+    away = expected.unstored + _ON_THE_WAY * np.abs(exact) + precision.flush * precision.tiny(tensor.storage)
+    low, high = ((exact + side * away).astype(np.float32).astype(dtype).astype(np.float64) for side in (-1, 1))
+    outside = np.flatnonzero(~((low <= tensor.new_p) & (tensor.new_p <= high)).ravel())[:MOST_FAULTS]
+    message = f"the parameter is not the exact value rounded once to {tensor.storage.name}, to nearest"
+    return [
+        _plain(
+            tensor, "param", at, tensor.new_p, f"{float(low.flat[at]).hex()} … {float(high.flat[at]).hex()}", message
+        )
+        for at in outside.tolist()
+    ]
 
 
 def _spread_faults(tensor: _Tensor, finite: Array, expected: Expected, others: bool) -> Iterator[Fault]:

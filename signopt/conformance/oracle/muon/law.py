@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -59,11 +59,12 @@ class Expected:
     """The exact outcome of one step, and the distances within which every legal one lies.
 
     ``param_slack`` holds for each element, ``param_norm`` for the tensor in Frobenius norm; infinite if the parameter
-    cannot be judged.
+    cannot be judged. ``unstored`` is what of ``param_slack`` arises before the result is rounded to its storage.
     """
 
     momentum: Known
     param: Block
+    unstored: Array
     param_slack: Array
     param_norm: float
     u: Block
@@ -148,8 +149,8 @@ def _cached(
 
 def _moved(
     p: Array, u: Block, enclosure: Enclosure, hyper: Mapping[str, Any], forms: Forms, precision: Precision
-) -> tuple[Block, Array, float]:
-    """The exact p − η(s·X + λ·p), and how far a legal one may be off: for each element, and in norm."""
+) -> tuple[Block, Array, Array, float]:
+    """The exact p − η(s·X + λ·p), and how far a legal one may be off: before storing, for each element, and in norm."""
     lr, decay = Fraction(float(hyper["lr"])), Fraction(float(hyper["weight_decay"]))
     factor = scale_of(p.shape, hyper, forms)
     shown = Block.of(p)
@@ -158,7 +159,7 @@ def _moved(
     pulled = pulled.reshaped(p.shape)
     exact = shown - (move + pulled.times(decay)).times(lr)
     if not lr or (not decay and not u.ints.any() and not enclosure.radius):
-        return exact, np.zeros(p.shape), 0.0
+        return exact, np.zeros(p.shape), np.zeros(p.shape), 0.0
     rate = float(lr * factor)
     size, moved = np.abs(np.asarray(p, np.float64)), np.abs(enclosure.x.floats().reshape(p.shape)) * rate
     decayed = float(lr * decay) * (size if pulled is shown else np.abs(pulled.floats()))
@@ -166,7 +167,8 @@ def _moved(
     reach = (rate * enclosure.radius + float(lr * decay) * uncertain) * (
         1 + 16 * precision.elementwise + 8 * (precision.unit if precision.accumulates_wider else 0)
     )
-    return exact, rounding + reach, float(np.linalg.norm(rounding)) + reach
+    unstored = _bracket(size, moved, decayed, replace(precision, storage=precision.compute), float(lr))
+    return exact, unstored + reach, rounding + reach, float(np.linalg.norm(rounding)) + reach
 
 
 def scale_of(shape: tuple[int, ...], hyper: Mapping[str, Any], forms: Forms) -> Fraction:
