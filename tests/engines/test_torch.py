@@ -1,9 +1,5 @@
 """The torch optimizers do what torch's users expect of an optimizer, with the bits of the rule."""
 
-import copy
-import io
-import pickle
-
 import numpy as np
 import pytest
 
@@ -15,42 +11,9 @@ from signopt.conformance import check  # noqa: E402
 from signopt.conformance.adapters.own_torch import OWN_TORCH  # noqa: E402
 from signopt.conformance.adapters.torch import from_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
+from tests.engines.torch_cases import KINDS, build, give_grads, matrices, rule_step  # noqa: E402
 
-HYPER = {"lr": 1e-2, "weight_decay": 0.1}
-KINDS = {
-    "Lion": (signopt.lion, {"betas": (0.9, 0.98)}),
-    "Signum": (signopt.signum, {"beta": 0.8}),
-    "Tiger": (signopt.tiger, {"beta": 0.9, "accumulation_steps": 2, "schedule": {3: 1.0}}),
-    "Muon": (signopt.muon, {"momentum": 0.9}),
-}
 pytestmark = pytest.mark.filterwarnings("ignore:all zero")
-
-
-def build(kind, params, **options):
-    return getattr(signopt.torch, kind)(params, **HYPER, **KINDS[kind][1], **options)
-
-
-def rule_step(kind, param, grad, momentum, step):
-    """One step of the pure rule on NumPy arrays; for Muon, whose products are BLAS's, of the optimizer on them."""
-    rule, options = KINDS[kind]
-    arrays = [from_tensor(tensor.detach().clone()) for tensor in (param, grad, momentum)]
-    if kind == "Muon":
-        optimizer = signopt.Muon({"w": arrays[0]}, **HYPER, beta=options["momentum"])
-        optimizer.momentum["w"][...] = arrays[2]
-        optimizer.step({"w": arrays[1]})
-        return arrays[0], optimizer.momentum["w"]
-    return rule(*arrays, **HYPER, **options, **({"step": step} if kind == "Tiger" else {}))
-
-
-def matrices(dtype=torch.float32, count=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.nn.Parameter(torch.randn(5, 4 + i, generator=generator).to(dtype)) for i in range(count)]
-
-
-def give_grads(params, seed):
-    generator = torch.Generator().manual_seed(seed)
-    for param in params:
-        param.grad = torch.randn(param.shape, generator=generator).to(param.dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
@@ -67,49 +30,6 @@ def test_steps_are_the_rules(kind, dtype):
             assert_same_bits(from_tensor(param), new_param)
             assert_same_bits(from_tensor(optimizer.state[param]["momentum"]), new_momentum)
         momenta = [optimizer.state[param]["momentum"].clone() for param in params]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_copies_states_and_pickles_go_on_alike(kind):
-    params = matrices()
-    optimizer = build(kind, params)
-    give_grads(params, 0)
-    optimizer.step()
-    stream = io.BytesIO()
-    torch.save(optimizer.state_dict(), stream)
-    stream.seek(0)
-    loaded = build(kind, copy.deepcopy(params))
-    loaded.load_state_dict(torch.load(stream))
-    optimizers = [optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer)), loaded]
-    for each in optimizers:
-        own = each.param_groups[0]["params"]
-        give_grads(own, 1)
-        each.step()
-        for param, mine in zip(params, own, strict=True):
-            assert torch.equal(param, mine)
-    assert len({id(each.param_groups[0]["params"][0]) for each in optimizers}) == 4
-
-
-def test_a_state_loaded_from_a_live_one_is_a_copy():
-    first, second = (build("Tiger", matrices(torch.bfloat16), rounding="split") for _ in range(2))
-    second.load_state_dict(first.state_dict())
-    give_grads(second.param_groups[0]["params"], 0)
-    second.step()
-    assert not any(tensor.any() for state in first.state.values() for tensor in state.values())
-
-
-def test_a_float32_momentum_survives_beside_bfloat16():
-    params = matrices(torch.bfloat16)
-    optimizer = build("Lion", params, momentum_dtype=torch.float32)
-    give_grads(params, 0)
-    optimizer.step()
-    kept = optimizer.state[params[0]]["momentum"].clone()
-    other = build("Lion", matrices(torch.bfloat16), momentum_dtype=torch.float32)
-    other.load_state_dict(optimizer.state_dict())
-    loaded = other.state[other.param_groups[0]["params"][0]]["momentum"]
-    assert loaded.dtype == torch.float32
-    assert torch.equal(loaded, kept)
-    assert (kept != kept.bfloat16()).any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,40 +121,6 @@ def test_a_step_happens_on_all_parameters_or_on_none():
 def test_bad_input_is_refused_when_it_is_given(kind, params, options, words):
     with pytest.raises((TypeError, ValueError), match=words):
         getattr(signopt.torch, kind)(params, **options)
-
-
-def test_states_of_other_optimizers_are_refused():
-    params = matrices()
-    adam = torch.optim.AdamW(params)
-    give_grads(params, 0)
-    adam.step()
-    optimizer = build("Lion", params)
-    with pytest.raises(ValueError, match="no momentum, but 'step', 'exp_avg'"):
-        optimizer.load_state_dict(adam.state_dict())
-    state = optimizer.state_dict()
-    state["state"][0] = {"momentum": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"shape \(1,\)"):
-        optimizer.load_state_dict(state)
-    state["state"][0] = {"momentum": torch.zeros(5, 4, dtype=torch.float64)}
-    with pytest.raises(TypeError, match="momentum of parameter 0 of its group has dtype float64"):
-        optimizer.load_state_dict(state)
-    state["state"][0] = {"momentum": torch.zeros(5, 4), "rest": torch.zeros(5, 4)}
-    with pytest.raises(TypeError, match="rest of parameter 0 of its group must be int16"):
-        optimizer.load_state_dict(state)
-
-
-def test_a_rounding_that_changes_takes_or_gives_up_the_low_halves():
-    params = matrices(torch.bfloat16)
-    optimizer = build("Lion", params, rounding="split")
-    for rounding, slots in (
-        ("nearest", {"momentum"}),
-        ("split", {"momentum", "rest"}),
-        ("stochastic", {"momentum", "step"}),
-    ):
-        optimizer.param_groups[0]["rounding"] = rounding
-        give_grads(params, 0)
-        optimizer.step()
-        assert set(optimizer.state[params[0]]) == slots
 
 
 def test_a_model_moved_to_another_dtype_or_memory_is_followed():
@@ -348,116 +234,6 @@ def test_every_layout(kind, tensor):
     expected = rule_step(kind, param, param.grad, torch.zeros_like(param), 0)
     build(kind, [param]).step()
     assert_same_bits(param.detach().numpy(), expected[0])
-
-
-@pytest.mark.parametrize("rounding", ["stochastic", "split"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_roundings_are_those_of_the_optimizers_on_arrays(kind, rounding):
-    params = matrices(torch.bfloat16)
-    optimizer = build(kind, params, rounding=rounding, seed=3)
-    arrays = {str(place): from_tensor(param.detach().clone()) for place, param in enumerate(params)}
-    options = {"beta" if name == "momentum" else name: value for name, value in KINDS[kind][1].items()}
-    reference = getattr(signopt, kind)(arrays, **HYPER, **options, rounding=rounding, seed=3)
-    for step in range(4):
-        give_grads(params, step)
-        optimizer.step()
-        if step == 1:
-            optimizer = resumed(kind, optimizer, params)
-        reference.step({str(place): from_tensor(param.grad) for place, param in enumerate(params)})
-    for place, param in enumerate(params):
-        assert_same_bits(from_tensor(param), arrays[str(place)])
-        if rounding == "split":
-            assert_same_bits(optimizer.state[param]["rest"].numpy(), reference.rests[str(place)])
-
-
-def resumed(kind, optimizer, params):
-    """A new optimizer of other roundings, with the state of the old one through a file."""
-    stream = io.BytesIO()
-    torch.save(optimizer.state_dict(), stream)
-    stream.seek(0)
-    fresh = build(kind, params)
-    fresh.load_state_dict(torch.load(stream))
-    return fresh
-
-
-@pytest.mark.parametrize("rounding", ["stochastic", "split"])
-def test_the_state_dicts_of_distributed_checkpoints_keep_every_slot(rounding):
-    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
-
-    def made():
-        torch.manual_seed(0)
-        model = torch.nn.Linear(6, 5, dtype=torch.bfloat16)
-        return model, build("Lion", model.parameters(), rounding=rounding, momentum_dtype=torch.float32)
-
-    (model, optimizer), (other_model, other) = made(), made()
-    for step in range(2):
-        give_grads(model.parameters(), step)
-        optimizer.step()
-    other_model.load_state_dict(model.state_dict())
-    set_optimizer_state_dict(other_model, other, get_optimizer_state_dict(model, optimizer))
-    for each in (model, other_model):
-        give_grads(each.parameters(), 2)
-    optimizer.step()
-    other.step()
-    for param, its in zip(model.parameters(), other_model.parameters(), strict=True):
-        assert torch.equal(param, its)
-        for slot, tensor in optimizer.state[param].items():
-            assert tensor.dtype == other.state[its][slot].dtype
-            assert torch.equal(tensor, other.state[its][slot])
-
-
-def test_stochastic_rounding_counts_the_steps_of_each_parameter_and_depends_on_seed_and_place():
-    def trained(seed, skip=0):
-        params = [torch.nn.Parameter(torch.ones(64, 64, dtype=torch.bfloat16)) for _ in range(2)]
-        optimizer = build("Lion", params, rounding="stochastic", seed=seed)
-        for step in range(3):
-            for place, param in enumerate(params):
-                param.grad = torch.ones_like(param) if place or step >= skip else None
-            optimizer.step()
-        return params
-
-    first, second = trained(seed=1)
-    assert not torch.equal(first, second)
-    assert torch.equal(first, trained(seed=1)[0])
-    assert not torch.equal(first, trained(seed=2)[0])
-    late, other = trained(seed=1, skip=1)
-    assert torch.equal(other, second)
-    assert not torch.equal(late, first)
-
-
-@pytest.mark.filterwarnings("always:lr=.* is lost on about:UserWarning")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_rate_that_rounding_undoes_is_warned_about(kind, recwarn):
-    def warnings_of(dtype, **options):
-        recwarn.clear()
-        getattr(signopt.torch, kind)([torch.nn.Parameter(torch.ones(4, 4, dtype=dtype))], lr=1e-4, **options)
-        return [str(warning.message) for warning in recwarn if "lost" in str(warning.message)]
-
-    assert "all of 'parameter 0 of its group'" in warnings_of(torch.bfloat16)[0]
-    assert not warnings_of(torch.float32)
-    assert not warnings_of(torch.bfloat16, rounding="stochastic")
-    assert not warnings_of(torch.bfloat16, rounding="split")
-
-
-@pytest.mark.parametrize(
-    ("dtype", "options", "words"),
-    [
-        (torch.float16, {"rounding": "split"}, "parameter 0 of its group is float16"),
-        (torch.bfloat16, {"rounding": "up"}, "rounding must be one of nearest, stochastic, split; got 'up'"),
-        (torch.bfloat16, {"rounding": "stochastic", "seed": -1}, "seed must be zero or positive"),
-    ],
-)
-def test_bad_roundings_are_refused_when_given_and_when_set(dtype, options, words):
-    params = matrices(dtype, count=1)
-    with pytest.raises((TypeError, ValueError), match=words):
-        build("Lion", params, **options)
-    optimizer = build("Lion", params)
-    optimizer.param_groups[0].update(options)
-    give_grads(params, 0)
-    before = params[0].detach().clone()
-    with pytest.raises((TypeError, ValueError), match=words):
-        optimizer.step()
-    assert torch.equal(params[0], before)
 
 
 @pytest.mark.parametrize("candidate", OWN_TORCH, ids=lambda candidate: candidate.rule)
