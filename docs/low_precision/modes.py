@@ -1,7 +1,7 @@
 """Every way of rounding on every backend, for low-precision.md: python docs/low_precision/modes.py [TABLE ...].
 
-The tables are ``modes``, ``moments`` and ``losses``; each is put between its marks in the page. Times are CPU time of
-one process, of all its threads, so that other work on the machine changes them little.
+The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page. Times
+are CPU time of one process, of all its threads, so that other work on the machine changes them little.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def bytes_an_element(dtype: str, rounding: str) -> str:
     return f"{sum(array.nbytes for array in arrays.values()) / sum(p.size for p in opt.params.values()):g}"
 
 
-def beside_nearest(dtype: str, rounding: str, backend: str, threads: int, count: int = 4_000_000) -> str:
+def beside_nearest(dtype: str, rounding: str, backend: str, threads: int, count: int = 1 << 20) -> str:
     """The median ratio of CPU times of a step of Lion beside those of a step to nearest, in alternating rounds."""
     grads = {"w": tensors(dtype, 1, {"w": (count,)})["w"]}
     opts = [
@@ -165,17 +165,26 @@ def shown(exact: Any, stored: Any, dtype: Any) -> list[object]:
 RUNS = (("float32", "nearest"), *MODES)
 
 
-def losses(seeds: int = 3, epochs: int = 30, steps: int = 120) -> str:
-    """The last training losses of Lion on the digits and on the characters, parameters stored in each way."""
+def digits(seeds: int = 3, epochs: int = 30) -> str:
+    """Losses of Lion on the digits, parameters stored in each way."""
+    return losses(f"digits, epoch {epochs}", digits_loss, seeds, epochs)
+
+
+def characters(seeds: int = 2, steps: int = 80) -> str:
+    """Losses of Lion on the characters of the tutorial."""
+    return losses(f"characters, the last 20 of {steps} steps", characters_loss, seeds, steps)
+
+
+def losses(what: str, loss: Callable[[str, str, int, int], float], seeds: int, length: int) -> str:
+    """Mean and standard deviation over seeds of the last training losses."""
     rows = []
     for dtype, rounding in RUNS:
-        found = [[digits(dtype, rounding, seed, epochs) for seed in range(seeds)]]
-        found.append([characters(dtype, rounding, seed, steps) for seed in range(seeds)])
-        rows.append([rounding, dtype, *(f"{np.mean(each):.3f} ± {np.std(each, ddof=1):.3f}" for each in found)])
-    return table(["rounding", "dtype", f"digits, {epochs} epochs", f"characters, {steps} steps"], rows)
+        found = [loss(dtype, rounding, seed, length) for seed in range(seeds)]
+        rows.append([rounding, dtype, f"{np.mean(found):.4f} ± {np.std(found, ddof=1):.4f}"])
+    return table(["rounding", "dtype", f"loss on {what}"], rows)
 
 
-def digits(dtype: str, rounding: str, seed: int, epochs: int) -> float:
+def digits_loss(dtype: str, rounding: str, seed: int, epochs: int) -> float:
     """The mean loss of the last epoch; the network computes in float32, its weights and their gradients are stored."""
     task = script("digits")
     images, labels, _, _ = task.data()
@@ -193,7 +202,7 @@ def digits(dtype: str, rounding: str, seed: int, epochs: int) -> float:
     return float(np.mean(epoch))
 
 
-def characters(dtype: str, rounding: str, seed: int, steps: int) -> float:
+def characters_loss(dtype: str, rounding: str, seed: int, steps: int) -> float:
     """The mean loss of the last twenty steps of the tutorial's transformer, in the same way."""
     import torch
 
@@ -235,7 +244,7 @@ def script(folder: str) -> Any:
     return module
 
 
-TABLES = {"modes": modes, "moments": moments, "losses": losses}
+TABLES = {"modes": modes, "moments": moments, "digits": digits, "characters": characters}
 
 
 def main(wanted: Sequence[str]) -> None:

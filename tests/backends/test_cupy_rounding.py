@@ -241,6 +241,34 @@ def test_muon_in_halves_is_muon_in_float32(decay):
     assert cupy.asnumpy(stored.rests["0"]).all()
 
 
+def test_a_run_goes_on_elsewhere_as_if_nothing_had_happened(tmp_path):
+    """Saved on CUDA arrays and resumed on NumPy's, or the other way round, at any place of a window."""
+    import cupy
+
+    skip_without("bfloat16")
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        rule, (mode, dtype, momentum) = ("lion", "tiger")[number % 2], MODES[1::2][rng.integers(3)]
+        options = {"rounding": mode, "seed": number, "momentum_dtype": momentum, "lr": 0.01}
+        options |= {"accumulation_steps": 3, "roles": ["bias"]} if rule == "tiger" else {}
+        param, *grads = (triple(70, dtype, dtype, seed, finite=True)[seed > 0] for seed in range(6))
+        homes, stop = rng.permutation([cupy.asarray, np.asarray]), int(rng.integers(1, 5))
+        straight, begun = (OPTIMIZERS[rule]([home(param.copy())], **options) for home in homes[[1, 0]])
+        with np.errstate(all="ignore"):
+            for opt, home, until in ((straight, homes[1], 5), (begun, homes[0], stop)):
+                for grad in grads[:until]:
+                    opt.step([home(grad)])
+            signopt.save(begun, tmp_path / "state")
+            resumed = OPTIMIZERS[rule]([homes[1](cupy.asnumpy(begun.params["0"]))], **options)
+            signopt.load(resumed, tmp_path / "state")
+            for grad in grads[stop:]:
+                resumed.step([homes[1](grad)])
+        for mine, right in ((resumed.params, straight.params), (resumed.momentum, straight.momentum)):
+            assert_same_bits(cupy.asnumpy(mine["0"]), cupy.asnumpy(right["0"]))
+        for name, rest in straight.rests.items():
+            np.testing.assert_array_equal(cupy.asnumpy(resumed.rests[name]), cupy.asnumpy(rest))
+
+
 @pytest.mark.parametrize("kind", [signopt.Lion, signopt.Muon])
 def test_random_words_are_not_captured(kind):
     """A graph would repeat those of one step."""

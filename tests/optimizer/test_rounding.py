@@ -95,32 +95,37 @@ def test_torch_and_every_backend_have_the_same_bits(rule, mode):
 
 @pytest.mark.parametrize(
     ("interruptions", "compiled"),
-    [(40, ["Lion"]), pytest.param(200, list(OPTIMIZERS), marks=pytest.mark.slow)],
+    [(40, ["lion"]), pytest.param(200, list(OPTIMIZERS), marks=pytest.mark.slow)],
     ids=["some", "many"],
 )
 def test_a_run_goes_on_after_any_interruption_as_if_nothing_had_happened(tmp_path, interruptions, compiled):
     """The rules that Numba compiles here; it takes ten seconds for each pair of dtypes and mode of Tiger."""
     rng = np.random.default_rng(0)
     for number in range(interruptions):
-        rule = rng.choice(list(OPTIMIZERS))
+        rule = rng.choice([*OPTIMIZERS, "muon"])
         dtype = DTYPES[rng.choice(list(DTYPES))]
         mode = rng.choice(["nearest", "stochastic", "split"] if dtype != np.float16 else ["nearest", "stochastic"])
         backends = ["portable", "numpy", "numba"] if rule in compiled else ["portable", "numpy"]
         first, second = (str(backend) for backend in rng.choice(backends, 2))
+        second = first if rule == "muon" else second  # the order of its products is the backend's
+        make = OPTIMIZERS.get(rule, signopt.Muon)
         steps, stop = 4, int(rng.integers(1, 4))
         momentum_dtype = rng.choice([None, "float32"])
         kwargs = options(rule, lr=0.01, rounding=str(mode), momentum_dtype=momentum_dtype)
 
-        def run(opt, steps, dtype=dtype):
-            for step in steps:
-                opt.step(weights(dtype, seed=100 + step))
+        def tensors(seed=0, dtype=dtype, names=("a",) if rule == "muon" else tuple(SHAPES)):
+            return {name: array for name, array in weights(dtype, seed).items() if name in names}
 
-        straight = OPTIMIZERS[rule](weights(dtype), seed=number, backend=first, **kwargs)
+        def run(opt, steps, tensors=tensors):
+            for step in steps:
+                opt.step(tensors(100 + step))
+
+        straight = make(tensors(), seed=number, backend=first, **kwargs)
         run(straight, range(steps))
-        begun = OPTIMIZERS[rule](weights(dtype), seed=number, backend=first, **kwargs)
+        begun = make(tensors(), seed=number, backend=first, **kwargs)
         run(begun, range(stop))
         signopt.save(begun, tmp_path / "state")
-        resumed = OPTIMIZERS[rule]({n: p.copy() for n, p in begun.params.items()}, backend=second, **kwargs)
+        resumed = make({n: p.copy() for n, p in begun.params.items()}, backend=second, **kwargs)
         signopt.load(resumed, tmp_path / "state")
         run(resumed, range(stop, steps))
         for name, param in straight.params.items():
