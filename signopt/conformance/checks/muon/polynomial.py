@@ -56,7 +56,7 @@ def digits(s: Session) -> None:
 
 @muon_check("polynomial/steps")
 def steps(s: Session) -> None:
-    """It is applied as often as asked, 1 to 12, each giving another result, and in later steps; 0 may be refused."""
+    """It is applied as often as asked, 1 to 12 times, in the first step and in later ones; 0 may be refused."""
     for count in (1, 2, 3, 4, 5, 6, 8, 10, 11, 12):
         walk(s, ((2, 3), (3, 1)), settings(s, ns_coefficients=SLOW, ns_steps=count), 1, spectrum, theta=0.0)
     hyper = settings(s, ns_coefficients=SLOW, ns_steps=3, weight_decay=0.0)
