@@ -81,12 +81,9 @@ def timed(
 def tables(threads: int) -> Iterator[tuple[str, dict[str, Step]]]:
     """Each table's title, and its steps by name."""
     shape = (768, 2304)
-    names = {
-        "float32": {},
-        "spectral decay": {"decay": "spectral"},
-        "polar-express": {"ns_coefficients": "polar-express"},
-    }
-    steps = {f"signopt.Muon, {name}": muon(shape, threads, **options) for name, options in names.items()}
+    ways = {"float32": {}, "spectral decay": {"decay": "spectral"}}
+    ways["polar-express"] = {"ns_coefficients": "polar-express"}
+    steps = {f"signopt.Muon, {name}": muon(shape, threads, **options) for name, options in ways.items()}
     steps |= {f"signopt.Muon, {dtype}": muon(shape, threads, dtype) for dtype in ("float64", "float16", "bfloat16")}
     steps |= {f"signopt.Muon, {name}": muon(shape, threads, values=values) for name, values in SPECTRA.items()}
     steps["signopt.Muon, gradient of 1e-30"] = muon(shape, threads, size=1e-30, eps=0.0)
@@ -129,7 +126,7 @@ def muon(
         s = np.eye(len(s))[0] if np.isinf(values) else np.logspace(0, -values, len(s))
         grad = u * s @ v
     params = {"w": rng.standard_normal(shape).astype(kind)}
-    opt = signopt.Muon(params, lr=1e-6, backend="numpy", **options)  # type: ignore[arg-type]
+    opt = signopt.Muon(params, lr=0.1, backend="numpy", **options)  # type: ignore[arg-type]
     opt._binding.backend.threads = threads  # type: ignore[attr-defined]
     return partial(opt.step, {"w": (grad * size).astype(kind)})
 
