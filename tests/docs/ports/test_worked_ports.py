@@ -155,7 +155,7 @@ def test_the_javascript_port_is_right(js_folder, rule, without):
 def test_the_rust_port_is_right(cargo, rule, profile):
     report = checked([cargo.program], rule, profile)
     assert report.verdict == "pass", report.failures[:1]
-    assert report.counts["passed"] > 50
+    assert report.counts["passed"] > 30
 
 
 @pytest.mark.parametrize(("rule", "right", "wrong", "word"), [
