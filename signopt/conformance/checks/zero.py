@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from signopt.conformance.checks._registry import check
 from signopt.conformance.checks.values import graded, signs, sized
 from signopt.conformance.session import Session
@@ -13,6 +15,8 @@ def zero_gradient(s: Session) -> None:
     run = s.start(sized(s, 17), s.hyper())
     for _ in range(3):
         run.step(s.array(signs(s, 17) * 0.0))
+    negative = s.array(np.full(17, -0.0))
+    s.start(sized(s, 17), s.hyper(), negative).step(negative)
 
 
 @check("zero/some", profile="core")

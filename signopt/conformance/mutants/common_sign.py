@@ -46,6 +46,11 @@ SIGN: list[Row] = [
         "copysign for sign: ±0 moves by ±lr",
         {"sign": lambda self, c: np.copysign(np.where(np.isnan(c), c, 1), c).astype(c.dtype)},
     ),
+    (
+        "sign-negative-zero",
+        "−1 for the sign of −0",
+        {"sign": lambda self, c: np.where((c == 0) & np.signbit(c), -1, np.sign(c)).astype(c.dtype)},
+    ),
     ("sign-zero-nan", "sign as c/|c|: 0/0 is NaN", {"sign": lambda self, c: c / np.abs(c)}),
     (
         "sign-squares",
