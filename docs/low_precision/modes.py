@@ -1,6 +1,6 @@
 """Every way of rounding on every backend, for low-precision.md: python docs/low_precision/modes.py [TABLE ...].
 
-The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page. Times
+The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page if it has them. Times
 are CPU time of one process, of all its threads, so that other work on the machine changes them little.
 """
 
@@ -255,6 +255,8 @@ def main(wanted: Sequence[str]) -> None:
         made = TABLES[name]()
         print(made)
         before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+        if not mark:
+            continue
         page.write_text(before + mark + made + rest[rest.index("\n<!-- end -->") :], encoding="utf-8")
 
 
