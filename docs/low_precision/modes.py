@@ -1,7 +1,7 @@
 """Every way of rounding on every backend, for low-precision.md: python docs/low_precision/modes.py [TABLE ...].
 
-The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page if it has
-them. Times are CPU time of one process, of all its threads, so that other work on the machine changes them little.
+The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page that has them.
+Times are CPU time of one process, of all its threads, so that other work on the machine changes them little.
 """
 
 from __future__ import annotations
