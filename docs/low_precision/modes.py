@@ -1,6 +1,6 @@
 """Every way of rounding on every backend, for low-precision.md: python docs/low_precision/modes.py [TABLE ...].
 
-The tables are ``modes``, ``moments``, ``digits`` and ``characters``; each is put between its marks in the page that has them.
+The tables are ``modes``, ``moments``, ``digits`` and ``characters``; those with marks in the page are put there.
 Times are CPU time of one process, of all its threads, so that other work on the machine changes them little.
 """
 
