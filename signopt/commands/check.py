@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +23,7 @@ from signopt.conformance.adapters.process import ProcessPort
 from signopt.conformance.adapters.published import surprises
 from signopt.conformance.deviations import as_toml, load, stated
 from signopt.conformance.errors import PortBroke, PortRefused
-from signopt.conformance.isolation.listing import listed
+from signopt.conformance.isolation.listing import Listed, listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.protocol.limits import Limits
@@ -109,19 +113,41 @@ def _check_everything(options: argparse.Namespace, status: Status) -> list[Repor
         known = listed(_limits(options))
     except PortBroke as failure:
         raise ValueError(f"cannot list what there is to check: {failure}") from None
+    wanted = [each for each in known if options.rule in (None, each.rule) and not each.variant and not each.needs]
     reports = []
-    for each in known:
-        if options.rule in (None, each.rule) and not each.variant and not each.needs:
-            report = _check_python(options, each.name, each.rule, each.environment, status)
+    status.update(f"{len(wanted)} ports")
+    with ProcessPoolExecutor(_processors(len(wanted)), get_context("spawn")) as pool:
+        for each, report in zip(wanted, pool.map(partial(_check_listed, options), wanted), strict=True):
             status.console.print(f"{each.name} {each.rule}: {report.verdict}, {summary(report)}", markup=False)
             reports.append(report)
+            status.update(f"{len(reports)} of {len(wanted)} ports are done")
     return reports
+
+
+def _processors(tasks: int) -> int:
+    """How many ports are judged at once: their judges work in Python, each in a process of its own."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, tasks))
+
+
+def _check_listed(options: argparse.Namespace, each: Listed) -> Report:
+    return check_isolated(
+        each.name,
+        options.profile,
+        rule=each.rule,
+        limits=_limits(options),
+        environment=each.environment,
+        **_asked(options),
+    )
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    return {"seed": options.seed, "only": options.only or None, "dtypes": options.dtype or None}
 
 
 def _settings(options: argparse.Namespace, status: Status, port: str) -> dict[str, Any]:
     """What :func:`check` is asked for, whatever the port."""
-    only, dtypes = options.only or None, options.dtype or None
-    return {"seed": options.seed, "only": only, "dtypes": dtypes, "progress": reporter(status, port)}
+    return _asked(options) | {"progress": reporter(status, port)}
 
 
 def _limits(options: argparse.Namespace) -> Limits:

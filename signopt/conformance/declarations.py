@@ -57,7 +57,7 @@ from signopt.conformance.oracle.rules import RULES
 __all__ = ["RULES", "Declaration"]
 
 _MOST_REMARKS = 10
-_OF_THE_PROTOCOL = ("configure", "round_with", "rules")
+_READ_ELSEWHERE = ("configure", "round_with", "rules", "constructor_defaults")
 _EVERY_RULE = ("name", "rule", "version", "dtypes")
 
 
@@ -107,7 +107,7 @@ class Declaration:
     def unread(self) -> list[str]:
         """A remark for each key that nothing reads, with the known key that it may be meant for."""
         known = [*_EVERY_RULE, *(each.name for each in fields(self.habits))]
-        unread = [key for key in self.other if key not in _OF_THE_PROTOCOL][:_MOST_REMARKS]
+        unread = [key for key in self.other if key not in _READ_ELSEWHERE][:_MOST_REMARKS]
         return [f"describe() has {key[:80]!r}, which nothing reads{_meant(key, known)}" for key in unread]
 
 

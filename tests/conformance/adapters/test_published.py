@@ -1,6 +1,7 @@
 """What is published of a port, and what of a run is a surprise."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,10 @@ def test_what_is_a_surprise(seen, surprise):
     found = published.surprises([report(*seen)])
     assert len(found) == (surprise is not None)
     assert surprise is None or surprise in found[0]
+
+
+@pytest.mark.parametrize("part", [{"profile": "core"}, {"selection": {"only": ["step"]}}])
+def test_a_port_that_passes_a_part_of_the_checks_is_no_surprise(part):
+    known_wrong = report("bert4torch", "tiger", "0.6.2", "passed")
+    assert published.surprises([known_wrong])
+    assert not published.surprises([replace(known_wrong, **part)])
