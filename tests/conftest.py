@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,10 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 HOSTILE_PORTS = str(Path(__file__).parent / "conformance" / "isolation")
 if HOSTILE_PORTS not in sys.path:
     sys.path.insert(0, HOSTILE_PORTS)
+
+# A job that a shell started in the background ignores Ctrl-C, of which some tests are.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -149,14 +149,14 @@ PLANTED = {
     "a momentum that is a sum": ("return add(mul(B, m), step);", "return add(m, step);"),
     "g weighs 1": ("add(step, mul(B, average))", "add((compute_t)widen(g[i]), mul(B, average))"),
     "never a look-ahead": ("nesterov ? add(step, mul(B, average)) : average", "average"),
-    "ascent": ("narrow(sub(old,", "narrow(add(old,"),
+    "ascent": ("sub(old, mul(lr,", "add(old, mul(lr,"),
     "no scale": ("mul(scale, x[i])", "x[i]"),
     "decay scaled with the update": ("mul(weight_decay, decaying)", "mul(scale, mul(weight_decay, decaying))"),
     "the spectral part ignored": ("d ? d[i] : old", "old"),
     "decay of X": ("mul(weight_decay, decaying)", "mul(weight_decay, x[i])"),
     "the last element left": (
-        "i < size; i += stride) {\n        const compute_t old",
-        "i < size - 1; i += stride) {\n        const compute_t old",
+        "i < size; i += stride) {\n        short *low",
+        "i < size - 1; i += stride) {\n        short *low",
     ),
 }
 

@@ -177,6 +177,8 @@ def _scenes(rule: str, dtype: str) -> Iterator[Scene]:
     yield _outlier(rule, dtype)
     if rule == "tiger":
         yield from _tiger_scenes(rng, dtype)
+    minus = {name: np.full_like(value, -0.0) for name, value in params.items()}
+    yield Scene(params, minus, ((hyper_of(rule, 0, 0.01, 0.1), minus),))
     sized = tensors(rng, SIZES, dtype)
     yield Scene(sized, tensors(rng, SIZES, dtype), ((hyper_of(rule, 0, 0.02, 0.3), tensors(rng, SIZES, dtype)),))
 

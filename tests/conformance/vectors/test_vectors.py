@@ -26,7 +26,7 @@ ORDERS = [
     Order(*parts) for parts in itertools.product(exact.DECAYS, exact.FORMS, exact.COMPLEMENTS)
 ]  # fmt: skip
 
-SPECIAL_MUONS = ("fixed", "layout", "ns_dtype", "orthogonalizer")
+SPECIAL_MUONS = ("fixed", "layout", "ns_dtype", "orthogonalizer", "decay_form")
 OTHER_FORMS = ("sum", "epsilon-max", "zero-unguarded-max", "unsettable-sum", "halves-sum", "fixed-hidden-sum", "hybrid")
 """Muons that need not tell the suite, which finds it out, but must tell vectors: their form of momentum and ε, and that
 what is no matrix goes to another rule."""
