@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and returns."""
 
 import json
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -216,3 +217,22 @@ def test_the_mutants_of_a_rule_die(tmp_path, capsys):
     assert code == (1 if content["survivors"] or content["accused"] else 0)
     assert "signum: killed" in capsys.readouterr().out
     assert Path(files[1]).read_text().startswith("<svg")
+
+
+ABANDONED = """
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from signopt.commands.check import end_with_parent
+
+pool = ProcessPoolExecutor(1, get_context("spawn"), end_with_parent)
+print(pool.submit(os.getpid).result(), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_processes_that_judge_end_with_a_command_that_is_killed():
+    """They have its standard output, whose end is seen only if all that have it have ended."""
+    killed = subprocess.run([sys.executable, "-c", ABANDONED], capture_output=True, text=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    assert int(killed.stdout) > 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -116,7 +117,7 @@ def _check_everything(options: argparse.Namespace, status: Status) -> list[Repor
     wanted = [each for each in known if options.rule in (None, each.rule) and not each.variant and not each.needs]
     reports = []
     status.update(f"{len(wanted)} ports")
-    with ProcessPoolExecutor(_processors(len(wanted)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(_processors(len(wanted)), get_context("spawn"), end_with_parent) as pool:
         for each, report in zip(wanted, pool.map(partial(_check_listed, options), wanted), strict=True):
             status.console.print(f"{each.name} {each.rule}: {report.verdict}, {summary(report)}", markup=False)
             reports.append(report)
@@ -128,6 +129,18 @@ def _processors(tasks: int) -> int:
     """How many ports are judged at once: their judges work in Python, each in a process of its own."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable, tasks))
+
+
+def end_with_parent() -> None:
+    """Make this process end if that which started it is killed, since nobody would read its results."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(COULD_NOT_RUN)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _check_listed(options: argparse.Namespace, each: Listed) -> Report:
