@@ -75,8 +75,6 @@ def bound_to(rows: Sequence[Row], backend: type[Backend] | None = None) -> Backe
     params = [row.param for row in rows]
     storage = Storage(rows[0].rounding, [row.number for row in rows], [row.rest for row in rows])
     kind = backend or select("auto", params)
-    if kind.name == "cupy" and storage.rounding != "nearest":
-        kind = PortableBackend  # the kernels for CUDA round to nearest
     return kind(params, [row.momentum for row in rows], [row.role for row in rows], storage)
 
 
