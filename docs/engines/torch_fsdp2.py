@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,5 +125,12 @@ def main():
     dist.destroy_process_group()
 
 
+def leave():
+    """End without Python's own end: threads of gloo may still hold tensors then, and abort (pytorch/pytorch#179291)."""
+    sys.stdout.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main()
+    leave()

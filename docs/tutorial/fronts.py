@@ -9,6 +9,7 @@ optimizer is one and the same; but for the last front, whose model is JAX's, of 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,7 @@ def as_rank(steps, path):
     if dist.get_rank() == 0:
         np.savez(path, losses=losses, **{name: p.detach().numpy() for name, p in model.named_parameters()})
     dist.destroy_process_group()
+    os._exit(0)  # threads of gloo may abort as Python ends: pytorch/pytorch#179291
 
 
 def jax_loss(params, inputs, targets):

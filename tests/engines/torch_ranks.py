@@ -6,6 +6,7 @@ the path given. More arguments are the beginnings of the names of those that are
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -188,3 +189,4 @@ if __name__ == "__main__":
     if dist.get_rank() == 0:
         Path(sys.argv[1]).write_text(json.dumps(results))
     dist.destroy_process_group()
+    os._exit(0)  # threads of gloo may abort as Python ends: pytorch/pytorch#179291
