@@ -273,6 +273,55 @@ def test_out_of_memory_leaves_everything_as_it_was(rule, host_device):
     assert_equal_state(opt, reference)
 
 
+def mixed_parameters():
+    """Arrays of two dtypes and one that is strided, with gradients, so that a step needs several tables and a copy."""
+    import cupy
+
+    (first, second), (first_grad, second_grad) = arrays([(300,), (20, 30)])
+    (half,), (half_grad,) = arrays([(17, 5)], "float16")
+    strided = cupy.asarray(second_grad.get().repeat(2, axis=1))[:, ::2]
+    return [first, second, half], [first_grad, strided, half_grad]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rounding"),
+    [
+        ("lion", "nearest"),
+        ("tiger", "stochastic"),
+        pytest.param("lion", "stochastic", marks=pytest.mark.slow),
+        pytest.param("signum", "nearest", marks=pytest.mark.slow),
+        pytest.param("signum", "stochastic", marks=pytest.mark.slow),
+        pytest.param("tiger", "nearest", marks=pytest.mark.slow),
+    ],
+)
+def test_whichever_allocation_fails_nothing_is_updated(rule, rounding, host_device):
+    params, grads = mixed_parameters()
+    if rounding == "stochastic":
+        params, grads = params[2:], grads[2:]
+    options = {"rounding": rounding, "seed": 3} if rounding == "stochastic" else {}
+    failures = 0
+    while True:
+        opt = OPTIMIZERS[rule]([param.copy() for param in params], **options)
+        reference = alongside(rule, params, **options)
+        host_device.allocations_left = failures
+        try:
+            opt.step(grads)
+        except MemoryError:
+            host_device.allocations_left = None
+            host_device.errors.clear()
+            assert_equal_state(opt, reference)
+            assert opt.step_count == 0
+            opt.step(grads)
+            failures += 1
+        succeeded = host_device.allocations_left is not None
+        host_device.allocations_left = None
+        reference.step([grad.get() for grad in grads])
+        assert_equal_state(opt, reference)
+        if succeeded:
+            break
+    assert failures >= 2
+
+
 @pytest.mark.parametrize(
     ("rule", "kernel"),
     [

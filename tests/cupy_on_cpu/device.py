@@ -66,6 +66,8 @@ class HostDevice:
         False makes launches return at once, so that the host's part of a step can be timed.
     memory_limit : int
         Bytes after which an allocation fails with cudaErrorMemoryAllocation.
+    allocations_left : int, optional
+        How many allocations will succeed before one fails in that way; the ones after it succeed again.
     launches, copies, errors : list
         What has happened: launches, (kind, bytes) of copies, and every exception an entry point raised. CuPy swallows
         exceptions in destructors, so a test is only clean when ``errors`` is empty.
@@ -82,6 +84,7 @@ class HostDevice:
     order: int = 0
     run_kernels: bool = True
     memory_limit: int = 1 << 32
+    allocations_left: int | None = None
     fail_launches_of: str | None = None
     launches: list[Launch] = field(default_factory=list)
     copies: list[tuple[int, int]] = field(default_factory=list)
@@ -144,7 +147,7 @@ class HostDevice:
 
     def _malloc(self, size: int, *_: Any, host: bool = False) -> int:
         self._forbidden_in_capture()
-        if self._in_use + size > self.memory_limit:
+        if self._in_use + size > self.memory_limit or self._is_refused():
             raise self._runtime_error(OUT_OF_MEMORY)
         address: int = _libc.aligned_alloc(_ALIGNMENT, max(1, -(-size // _ALIGNMENT)) * _ALIGNMENT)
         ctypes.memset(address, 0xAB, size)
@@ -152,6 +155,12 @@ class HostDevice:
         self.allocations += 1
         self._in_use += size
         return address
+
+    def _is_refused(self) -> bool:
+        if self.allocations_left is None:
+            return False
+        self.allocations_left -= 1
+        return self.allocations_left == -1
 
     def _free(self, address: int, *_: Any) -> None:
         allocation = self._memory.pop(address, None)

@@ -14,6 +14,7 @@ import pytest
 
 import signopt
 from signopt._signals import DeferredSignals
+from tests.backends.cupy_device import needs_cupy
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 NEEDS_NUMBA = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
@@ -23,6 +24,7 @@ CASES = [
     ("numpy", 3, "numpy"),
     pytest.param("numba", 3, "numpy", marks=NEEDS_NUMBA),
     pytest.param("numba", 3, "torch", marks=[NEEDS_NUMBA, NEEDS_TORCH]),
+    pytest.param("cupy", 1, "cupy", marks=needs_cupy),
 ]
 WHOLE = {"torn": 0, "late": 0, "hung": 0}
 HAS_TIMERS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
