@@ -1,4 +1,4 @@
-"""Muons whose parameters of 16 bits are not rounded once, to the nearest even number."""
+"""Muons whose parameters of 16 bits are not rounded once, to the nearest even number, or their X or u are rounded too."""
 
 from __future__ import annotations
 
@@ -46,9 +46,26 @@ def _decayed_first(self: MuonPort, p: Array, s: Array, lr: Any, wd: Any) -> Arra
     return (p - np.asarray(lr * wd, p.dtype) * p).astype(dtype).astype(p.dtype) - np.asarray(lr, p.dtype) * s
 
 
+def _through_storage(self: MuonPort, x: Array) -> Array:
+    """x rounded to the dtype of the parameters, and widened again."""
+    return x.astype(next(iter(self.p.values())).dtype).astype(x.dtype)
+
+
+def _rounded_x(self: MuonPort, u: Array) -> Array:
+    return _through_storage(self, MuonPort.orthogonalise(self, u))
+
+
+def _rounded_u(self: MuonPort, u: Array) -> Array:
+    return MuonPort.orthogonalise(self, _through_storage(self, u))
+
+
 STORED: list[Row] = [
     ("stored-truncated", "a parameter of 16 bits truncated", _kept(_truncated)),
     ("stored-ties-away", "a parameter of 16 bits rounded away from zero at half way", _kept(_ties_away)),
     ("stored-decay-first", "the decay rounded to 16 bits before the step", {
         "move": _decayed_first, "declared": {"dtypes": [*HALVES]}}),
+    ("stored-x", "X rounded to 16 bits, no ns_dtype declared", {
+        "orthogonalise": _rounded_x, "declared": {"dtypes": [*HALVES]}}),
+    ("stored-u", "what is orthogonalised rounded to 16 bits, no ns_dtype declared", {
+        "orthogonalise": _rounded_u, "declared": {"dtypes": [*HALVES]}}),
 ]  # fmt: skip

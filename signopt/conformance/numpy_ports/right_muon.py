@@ -155,6 +155,15 @@ def _folded_rate(self: MuonPort, name: str, p: Array, g: Array, m: Array) -> tup
     return p + p.dtype.type(-self.lr() * self.scale(p.shape)) * x, fresh
 
 
+def _read_back(self: MuonPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
+    """The momentum rounded to its storage before it is used."""
+    fresh = self.remember(m, g).astype(self.m[name].dtype).astype(p.dtype)
+    if not p.size:
+        return p, fresh
+    x = self.orthogonalise(self.look(m, g, fresh))
+    return self.move(p, p.dtype.type(self.scale(p.shape)) * x, self.lr(), self.wd()), fresh
+
+
 def _inputs_first(self: MuonPort, shape: tuple[int, ...]) -> tuple[int, int]:
     return int(np.prod(shape[1:])), shape[0]
 
@@ -211,6 +220,10 @@ RIGHT_MUON: tuple[Variant, ...] = (
     variant(
         "muon", "halves", "float16 and bfloat16 with float32 arithmetic",
         dtypes=("float32", "float64", *HALVES), declared={"dtypes": ["float32", "float64", *HALVES]},
+    ),
+    variant(
+        "muon", "halves-read-back", "16 bits, the momentum read back before it is used", dtypes=HALVES,
+        update=_read_back, declared={"dtypes": [*HALVES]},
     ),
     variant(
         "muon", "halves-sum-max", "16 bits, a sum, max(norm, ε)", dtypes=HALVES,

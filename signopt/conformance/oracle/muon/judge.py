@@ -12,6 +12,7 @@ from signopt.conformance.oracle.formats import Format, format_of
 from signopt.conformance.oracle.momentum import Momentum
 from signopt.conformance.oracle.muon.aligned import misaligned
 from signopt.conformance.oracle.muon.blocks import Block
+from signopt.conformance.oracle.muon.exact import remembered
 from signopt.conformance.oracle.muon.habits import MuonHabits
 from signopt.conformance.oracle.muon.law import Expected, Forms, Known, expect
 from signopt.conformance.oracle.muon.units import Precision
@@ -121,7 +122,7 @@ def _memories(step: Step, kept: Mapping[str, Known | None]) -> dict[str, Momentu
 def _judged(
     tensor: _Tensor, hyper: Mapping[str, Any], forms: Forms, habits: MuonHabits
 ) -> tuple[list[Fault], Known | None]:
-    """The faults of one tensor, and what is known of its momentum afterwards."""
+    """The fewest faults of one tensor, whichever momentum u is made of, and what is known of its momentum afterwards."""
     if not tensor.p.size:
         return [], Known.shown(np.zeros(tensor.p.shape))
     known = tensor.known
@@ -131,8 +132,32 @@ def _judged(
             faults = [fault for fault in faults if fault.quantity == "momentum"]
         return faults, _after(tensor, None)
     precision = habits.precision(tensor.storage, tensor.momentum)
+    p = np.where(np.isfinite(tensor.p), tensor.p, 0.0)
+    tried: list[list[Fault]] = []
+    for read in _readings(tensor, known, hyper, forms, precision):
+        expected = expect(p, tensor.g, known, hyper, forms, precision, read)
+        tried.append(_faults(tensor, expected, hyper, forms, habits, precision))
+        if not tried[-1]:
+            break
+    return min(tried, key=len), _after(tensor, expected)
+
+
+def _readings(
+    tensor: _Tensor, known: Known, hyper: Mapping[str, Any], forms: Forms, precision: Precision
+) -> tuple[Block | None, ...]:
+    """The momenta of which u may be made: as computed, or as shown if the storage has rounded it."""
+    if not precision.momentum_rounding or tensor.new_m is None or not np.isfinite(tensor.new_m).all():
+        return (None,)
+    exact = remembered(known.value, Block.of(tensor.g), float(hyper["beta"]), forms.momentum)
+    return exact, Block.of(tensor.new_m)
+
+
+def _faults(
+    tensor: _Tensor, expected: Expected, hyper: Mapping[str, Any], forms: Forms, habits: MuonHabits,
+    precision: Precision,
+) -> list[Fault]:  # fmt: skip
+    """What is wrong with a tensor of which all but the parameter is finite."""
     finite = np.isfinite(tensor.p)
-    expected = expect(np.where(finite, tensor.p, 0.0), tensor.g, known, hyper, forms, precision)
     faults = list(_momentum_faults(tensor, expected))
     if not finite.all() and habits.orthogonalizer is None:
         others = forms.decay.form == "plain" or not hyper["weight_decay"]
@@ -143,7 +168,7 @@ def _judged(
         )
     elif habits.orthogonalizer is None and not _zero_over_zero(tensor, expected, hyper):
         faults += list(_param_faults(tensor, expected)) or _stored_faults(tensor, expected, precision)
-    return faults, _after(tensor, expected)
+    return faults
 
 
 def _zero_over_zero(tensor: _Tensor, expected: Expected, hyper: Mapping[str, Any]) -> bool:

@@ -77,16 +77,26 @@ def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], math.prod(shape[1:])
 
 
-def expect(p: Array, g: Array, known: Known, hyper: Mapping[str, Any], forms: Forms, precision: Precision) -> Expected:
-    """Judge one step from ``p`` and the momentum ``known``, with the gradient ``g``; all finite."""
+def expect(
+    p: Array, g: Array, known: Known, hyper: Mapping[str, Any], forms: Forms, precision: Precision,
+    read: Block | None = None,
+) -> Expected:  # fmt: skip
+    """Judge one step from ``p`` and the momentum ``known``, with the gradient ``g``; all finite.
+
+    A momentum that is stored in fewer bits than the arithmetic has may be read back before it is used or not: ``read``
+    is the one that ``u`` is made of. Without it either is legal.
+    """
     beta, gradient = float(hyper["beta"]), Block.of(g)
     momentum = remembered(known.value, gradient, beta, forms.momentum)
-    u = look_ahead(momentum, gradient, beta, forms.momentum, bool(hyper["nesterov"]))
+    used = momentum if read is None else read
+    u = look_ahead(used, gradient, beta, forms.momentum, bool(hyper["nesterov"]))
     sizes, size = known.sizes, np.abs(np.asarray(g, np.float64))
     there = (sizes + size) > 0
     kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
     kept = kept + there * 16 * precision.tiny(precision.compute)
-    seen = beta * known.slack + _seen(precision, beta, sizes, size, momentum, u) + there * 16 * _tiniest(precision)
+    seen = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + there * 16 * _tiniest(precision)
+    if read is None and precision.momentum_rounding:
+        seen = seen + 1.01 * _stored(precision, np.abs(momentum.floats()))
     shape = matrix_shape(p.shape)
     enclosure, proven = _enclosed(u.reshaped(shape), seen, hyper, forms, precision)
     expected = _moved(p, u, enclosure, hyper, forms, precision)
@@ -98,15 +108,10 @@ def _stored(precision: Precision, sizes: Array) -> Array:
     return precision.momentum_rounding * sizes + (sizes > 0) * precision.tiny(precision.momentum)
 
 
-def _seen(precision: Precision, beta: float, m: Array, g: Array, momentum: Block, u: Block) -> Array:
-    """The roundings of u: of the averages, and of momentum and look-ahead if they pass through a narrow storage."""
-    averaged = 8 * precision.elementwise * (m + 2 * g)
-    stored = beta * precision.momentum_rounding * np.abs(momentum.floats())
-    return np.asarray(averaged + 1.01 * (stored + precision.storage_rounding * np.abs(u.floats())))
-
-
 def _tiniest(precision: Precision) -> float:
-    return max(precision.tiny(precision.compute), precision.tiny(precision.storage))
+    """What an underflow in u may change: narrower operands only become zero if that is declared."""
+    own = precision.tiny(precision.compute)
+    return max(own, precision.tiny(precision.storage), precision.tiny(precision.momentum)) if precision.flush else own
 
 
 def _enclosed(

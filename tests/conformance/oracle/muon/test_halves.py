@@ -1,0 +1,57 @@
+"""16-bit storage: what may pass through it between float32 arithmetic, and what may not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from signopt.conformance import check
+from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import RIGHT_PORTS, hide_momentum
+from signopt.conformance.numpy_ports.muon import MuonPort
+
+HALVES = ("float16", "bfloat16")
+SHORT = ["identity/look-ahead", "identity/rate", "polynomial/mixed"]
+
+
+def port(variants, key):
+    return next(each for each in variants["muon"] if each.id == key)()
+
+
+def verdict(judged, dtype):
+    return check(judged, dtypes=[dtype], only=SHORT, diagnose=False).verdict
+
+
+class EitherWay(MuonPort):
+    """The momentum read back from its storage in every second step."""
+
+    declared: ClassVar[Any] = {"dtypes": [*HALVES]}
+
+    def update(self, name, p, g, m):
+        """One step of one tensor."""
+        self.now = self.m[name].dtype if self.t % 2 else p.dtype
+        return super().update(name, p, g, m)
+
+    def remember(self, m, g):
+        """The new momentum."""
+        return super().remember(m, g).astype(self.now).astype(m.dtype)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("key", ["stored-x", "stored-u"])
+def test_what_is_orthogonalised_has_the_bits_of_the_arithmetic(key, dtype):
+    assert verdict(port(MUTANTS, key), dtype) == "fail"
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("key", ["halves", "halves-read-back", "momentum-kept-wide"])
+def test_a_momentum_may_be_read_back_or_not(key, dtype):
+    judged = port(RIGHT_PORTS, key)
+    judged.declared = {**judged.declared, "dtypes": [*HALVES]}
+    assert verdict(judged, dtype) == "pass"
+    assert verdict(hide_momentum(judged), dtype) == "pass"
+
+
+def test_a_port_may_choose_anew_in_each_step():
+    assert verdict(EitherWay(), "bfloat16") == "pass"
