@@ -1,4 +1,4 @@
-"""Muons whose parameters of 16 bits are not rounded once, to the nearest even number, or their X or u are rounded too."""
+"""Muons in 16 bits whose parameter is not rounded once, to the nearest even number, or whose X or u is rounded too."""
 
 from __future__ import annotations
 

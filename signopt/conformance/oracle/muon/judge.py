@@ -122,7 +122,7 @@ def _memories(step: Step, kept: Mapping[str, Known | None]) -> dict[str, Momentu
 def _judged(
     tensor: _Tensor, hyper: Mapping[str, Any], forms: Forms, habits: MuonHabits
 ) -> tuple[list[Fault], Known | None]:
-    """The fewest faults of one tensor, whichever momentum u is made of, and what is known of its momentum afterwards."""
+    """The fewest faults of a tensor, whichever momentum u is made of, and what is known of its momentum afterwards."""
     if not tensor.p.size:
         return [], Known.shown(np.zeros(tensor.p.shape))
     known = tensor.known
