@@ -78,6 +78,10 @@ def _vectors_by_momentum(self: MuonPort, name: str, p: Array, g: Array, m: Array
     return self.move(p, fresh, self.lr(), self.wd()), fresh
 
 
+def _signs_of_axes(self: MuonPort, u: Array) -> Array:
+    return np.sign(u) if u.ndim > 2 else MuonPort.orthogonalise(self, u)
+
+
 def _absent_as_zero(self: NumpyPort, grads: Arrays) -> None:
     NumpyPort.step(self, {name: grads.get(name, np.zeros_like(p)) for name, p in self.p.items()})
 
@@ -149,6 +153,7 @@ SHAPE: list[Row] = [
     ("axes-three-batched", "three axes taken as a batch of matrices (KellerJordan)", _batched((3,))),
     ("axes-four-batched", "four axes taken as a batch of matrices (dion)", _batched((4,))),
     ("axes-all-batched", "all but the last two axes taken as a batch", _batched((3, 4, 5))),
+    ("axes-by-sign", "tensors of three axes and more stepped by their sign", {"orthogonalise": _signs_of_axes}),
     ("axes-squeezed", "axes of length one dropped before flattening", {
         "matrix": lambda self, x: x.reshape(
             next((n for n in x.shape if n > 1), 1), -1) if x.ndim > 2 else x.reshape(x.shape[0], -1)}),

@@ -30,6 +30,14 @@ def _hybrid(is_matrix: Callable[[int], bool]) -> dict[str, Any]:
     return {"accept": lambda self, name, param: None, "update": update}
 
 
+def _lion_for_others(self: MuonPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
+    """Matrices by Muon, what is no matrix by Lion with β 0.9 and 0.99."""
+    if p.ndim == 2:
+        return MuonPort.update(self, name, p, g, m)
+    sign = np.sign(0.9 * m + 0.1 * g).astype(p.dtype)
+    return self.move(p, sign, self.lr(), self.wd()), (0.99 * m + 0.01 * g).astype(p.dtype)
+
+
 def _momentum_for_vectors() -> dict[str, Any]:
     def update(self: MuonPort, name: str, p: Array, g: Array, m: Array) -> tuple[Array, Array]:
         if p.ndim > 1:
@@ -86,6 +94,8 @@ RESERVED: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {**_DEFAULT_ITERATION, "blend": sum_form, **_HIDDEN}),
     ("hybrid-adamw", "what is no matrix by AdamW", _hybrid(lambda axes: axes == 2)),
     ("hybrid-vectors", "vectors by AdamW, the rest by Muon", _hybrid(lambda axes: axes >= 2)),
+    ("hybrid-lion", "what is no matrix by Lion", {
+        "accept": lambda self, name, param: None, "update": _lion_for_others}),
     ("hybrid-declared", "vectors by momentum, declared", {**_momentum_for_vectors(),
         "declared": {"other_rule": ["vectors"]}}),
     ("hidden-unsettable", "neither shows its momentum nor lets it be set", {**_HIDDEN, **_UNSETTABLE}),

@@ -57,6 +57,8 @@ def test_with_an_epsilon_a_gradient_of_zero_must_not_give_nan():
     ("hybrid-adamw", VECTORS, "passed"),
     ("hybrid-adamw", AXES, "not_applicable"),
     ("hybrid-vectors", AXES, "passed"),
+    ("hybrid-lion", VECTORS, "passed"),
+    ("hybrid-lion", AXES, "not_applicable"),
     ("hybrid-declared", VECTORS, "not_applicable"),
 ])  # fmt: skip
 def test_what_goes_to_another_rule_is_not_judged(key, check_id, status):
@@ -67,6 +69,11 @@ def test_what_goes_to_another_rule_is_not_judged(key, check_id, status):
 @pytest.mark.parametrize("key", ["vectors-by-momentum", "vectors-as-columns"])
 def test_a_vector_stepped_without_a_word_is_a_fault(key):
     [(status, _)] = only(variant(MUTANTS, key), VECTORS)
+    assert status == "failed"
+
+
+def test_a_sign_for_three_axes_alone_is_no_other_rule():
+    [(status, _)] = only(variant(MUTANTS, "axes-by-sign"), AXES)
     assert status == "failed"
 
 
