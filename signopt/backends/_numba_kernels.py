@@ -138,7 +138,7 @@ def tiger(family: Any, start: Any, stop: Any, k: Any, moves: Any, tensors: Any, 
             soon = m if size <= CHUNK else p
             total, has_nan = squares_and_nan((p, g, soon, rest_place(policy, t, 0)), size, family.param_like)
             rate = k.lr * _root(total / size, k) if tensors.scaled[t] else tensors.rates[t]
-            _tiger(family, t, 0, size, k, moves, tensors, rate, has_nan, policy)
+            _tiger(family, t, first, size, k, moves, tensors, rate, has_nan, policy)  # 0 would be a type of its own
         start += last - first
         t += 1
 
