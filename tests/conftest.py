@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import gc
 import os
 import signal
 import sys
@@ -35,13 +36,47 @@ def _jax_as_it_was():
         sys.modules["jax"].config.update("jax_enable_x64", before)
 
 
+def pytest_collection_finish(session):
+    """Keep the garbage collector from what the imports made: a full collection of it takes a second, and many are."""
+    gc.collect()
+    gc.freeze()
+
+
 MOST_LEFT_OUT = 0.25
 """Of the whole suite, what may be skipped; a run that left out more has proven too little to be green."""
+
+
+DESELECTED = pytest.StashKey[Counter]()
+"""How many tests this run did not select, by why."""
+
+MARKS = {
+    "slow": "slow (-m slow takes hours)",
+    "thorough": "thorough (more cases of what was run: -m 'thorough and not slow', as .ci/run does)",
+}
+
+
+def pytest_deselected(items):
+    """Count what ``-m`` or ``-k`` leaves out, for the last line."""
+    for item in items:
+        marks = [why for mark, why in MARKS.items() if item.get_closest_marker(mark)]
+        counts = item.config.stash.setdefault(DESELECTED, Counter())
+        counts[marks[0] if marks else "not selected"] += 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Learn from a worker of pytest-xdist what was not selected; each of them has collected the whole."""
+    output = getattr(node, "workeroutput", None) or {}
+    node.config.stash.setdefault(DESELECTED, Counter()).update(
+        {} if node.config.stash.get(DESELECTED, None) else output.get("deselected", {})
+    )
 
 
 def pytest_sessionfinish(session, exitstatus):
     """Let a run of the whole suite that ran little fail."""
     config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["deselected"] = dict(config.stash.get(DESELECTED, {}))
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     chosen = config.option.keyword or getattr(config.option, "lf", False)  # the cache may be switched off
     whole = config.args == config.getini("testpaths") and not chosen
@@ -61,6 +96,7 @@ def pytest_unconfigure(config):
     if reporter is None or hasattr(config, "workerinput"):
         return
     reasons = Counter(_reason(report) for report in reporter.stats.get("skipped", []))
+    reasons.update(config.stash.get(DESELECTED, {}))
     listed = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     if listed:
         reporter.write_line(f"left out: {listed}")
