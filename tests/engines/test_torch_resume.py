@@ -39,7 +39,7 @@ def uninterrupted(steps):
 @pytest.fixture
 def run(tmp_path):
     def on_ranks(ranks, *arguments):
-        code, output = torchrun(ranks, SCRIPT, "--folder", tmp_path, *arguments)
+        code, output = torchrun(ranks, SCRIPT, "--folder", tmp_path, *arguments, NUMBA_DISABLE_JIT="1")
         return code, output, sorted(path.name for path in tmp_path.iterdir())
 
     return on_ranks

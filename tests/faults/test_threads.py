@@ -83,7 +83,7 @@ threading.Thread(target=lambda: (threading.main_thread().join(), late("thread"))
 
 def test_steps_at_the_end_of_the_process():
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(Path(signopt.__file__).parents[1]), *sys.path]))
-    result = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, env=environment, timeout=120)
+    result = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, env=environment, timeout=300)
     assert result.stdout.splitlines() == ["thread {0.75}", "atexit {0.625}"], result.stderr
 
 

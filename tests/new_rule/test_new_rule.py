@@ -102,7 +102,7 @@ def copy(tmp_path_factory):
 def run(root, code):
     done = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", code],
-        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, cwd=root, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, cwd=root, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

