@@ -12,30 +12,35 @@ ROOT = Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("house", ROOT / "docs" / "house.py")
 house = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(house)
-EDGES = house.imports()
 
 
-def test_no_circle_of_modules():
-    assert house.circles(EDGES) == []
+@pytest.fixture(scope="module")
+def edges():
+    """What each module imports."""
+    return house.imports()
 
 
-def test_no_circle_of_rooms():
-    assert house.circles(house.rooms(EDGES)) == []
+def test_no_circle_of_modules(edges):
+    assert house.circles(edges) == []
 
 
-def test_arrows_point_down():
-    assert house.upward(EDGES) == []
+def test_no_circle_of_rooms(edges):
+    assert house.circles(house.rooms(edges)) == []
 
 
-def test_the_oracle_knows_no_rule_of_the_library_and_nothing_of_ports():
+def test_arrows_point_down(edges):
+    assert house.upward(edges) == []
+
+
+def test_the_oracle_knows_no_rule_of_the_library_and_nothing_of_ports(edges):
     own = "signopt.conformance.oracle"
-    oracle = {module: targets for module, targets in EDGES.items() if module.startswith(own)}
+    oracle = {module: targets for module, targets in edges.items() if module.startswith(own)}
     assert oracle
     assert {target for targets in oracle.values() for target in targets if not target.startswith(own)} == set()
 
 
-def test_the_library_stands_without_the_suite():
-    library = {m: targets for m, targets in EDGES.items() if house.floor_of(m) <= house.floor_of("signopt")}
+def test_the_library_stands_without_the_suite(edges):
+    library = {m: targets for m, targets in edges.items() if house.floor_of(m) <= house.floor_of("signopt")}
     assert [m for m, targets in library.items() if any("conformance" in target for target in targets)] == []
 
 

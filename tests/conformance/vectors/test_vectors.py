@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import math
 
 import jsonschema
 import numpy as np
@@ -13,13 +12,14 @@ from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS
 from signopt.conformance.oracle import arithmetic as exact
 from signopt.conformance.oracle.arithmetic import Order
-from signopt.conformance.oracle.formats import format_of
 from signopt.conformance.oracle.rules import RULES, SIGN_RULES
-from signopt.conformance.protocol.wire import decode_arrays, decode_float, encode_arrays
+from signopt.conformance.protocol.wire import decode_arrays
 from signopt.conformance.vectors import store
 from signopt.conformance.vectors.expected import patterns
-from signopt.conformance.vectors.generate import generate
+from signopt.conformance.vectors.generate import document, generate
 from signopt.conformance.vectors.notes import NOTES
+from tests.conformance.vectors.reader import Ready, admits, applies, ends, hyper_of, passes
+from tests.thin import diagonal
 
 FILES = list(itertools.product(store.RULES, store.DTYPES))
 ORDERS = [
@@ -38,11 +38,16 @@ LAYOUTS = {"strides-ignored", "strides-transposed", "strides-of-embeddings", "rm
 """Arrays in JSON have no strides."""
 
 
-def test_generating_again_gives_the_same_bytes(tmp_path):
-    for path in generate(tmp_path):
-        assert path.read_bytes() == (store.data() / path.name).read_bytes(), (
-            f"{path.name}: run signopt vectors generate"
-        )
+@pytest.mark.parametrize(("rule", "dtype"), diagonal(store.RULES, store.DTYPES))
+def test_generating_again_gives_the_same_bytes(rule, dtype):
+    path = store.data() / store.file_name(rule, dtype)
+    assert store.document_text(document(rule, dtype)).encode() == path.read_bytes(), "run signopt vectors generate"
+
+
+def test_every_file_is_generated(tmp_path, monkeypatch):
+    monkeypatch.setattr("signopt.conformance.vectors.generate.document", store.load)
+    written = {path.name: path.read_bytes() for path in generate(tmp_path)}
+    assert written == {name: (store.data() / name).read_bytes() for name in itertools.starmap(store.file_name, FILES)}
 
 
 def test_everything_together_is_under_two_and_a_half_megabytes():
@@ -79,45 +84,10 @@ def test_ids_are_unique_and_flags_have_notes():
     assert {flag for vector in vectors for flag in vector["flags"]} == set(NOTES)
 
 
-def hyper_of(vector):
-    """The hyperparameters of a vector, or of a step that changes them."""
-    hyper = dict(vector["hyper"])
-    for key in ("lr", "beta", "weight_decay", "shrink", "eps"):
-        if key in hyper:
-            hyper[key] = decode_float(hyper[key])
-    if "betas" in hyper:
-        hyper["betas"] = tuple(decode_float(beta) for beta in hyper["betas"])
-    if "ns_coefficients" in hyper:
-        hyper["ns_coefficients"] = numbers_of(hyper["ns_coefficients"])
-    if hyper.get("schedule") is not None:
-        hyper["schedule"] = {step: decode_float(factor) for step, factor in hyper["schedule"]}
-    return hyper
-
-
-def numbers_of(spelled):
-    """A triple, or a list of triples."""
-    return decode_float(spelled) if isinstance(spelled, str) else [numbers_of(each) for each in spelled]
-
-
 def stepped(rule, hyper, order, name, param, grad, momentum, step):
     """One step of the oracle, which signs NaN as NaN."""
     habits = RULES[rule].habits(decay=order.decay, form=order.form, complement=order.complement)
     return next(RULES[rule].exact(habits, hyper, step, name, param, grad, momentum))
-
-
-def admits(alternatives, value, dtype):
-    if math.isnan(value):
-        return "nan" in alternatives
-    return any(low <= value <= high for low, high in (ends(text, dtype) for text in alternatives))
-
-
-@functools.cache
-def ends(text, dtype):
-    if text == "nan":
-        return math.nan, math.nan
-    size = format_of(dtype).bytes
-    bits = np.array([int(end, 16) for end in (text.split("..") * 2)[:2]], f"u{size}")
-    return tuple(bits.view(format_of(dtype).dtype).astype(np.float64).tolist())
 
 
 @pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(7, id="in turn")])
@@ -180,7 +150,7 @@ def test_ranges_are_spelled_by_value():
 def test_the_canary_is_failed_by_a_right_port(rule, dtype):
     document = store.load(rule, dtype)
     plain = next(variant for variant in RIGHT_PORTS[rule] if variant.id == "plain")()
-    assert passes(plain, document["canary"], dtype) is False
+    assert passes(plain, Ready(document["canary"], dtype)) is False
     assert document["count"] == len(document["vectors"])
 
 
@@ -214,49 +184,12 @@ def test_loading_says_what_there_is():
         store.load("lion", "float80")
 
 
-def applies(vector, declared):
-    """Whether a port with these declarations is meant by the vector."""
-    required = dict(vector["requires"])
-    names = required.pop("roles", None)
-    if names and names not in declared.get("roles", ["given", "names"]):
-        return False
-    if vector["hyper"].get("roles") is not None and "given" not in declared.get("roles", ["given", "names"]):
-        return False
-    defaults = {"nan": "propagate", "subnormals": "keep", "momentum_form": "ema", "eps_form": "add"}
-    return all(declared.get(key, defaults[key]) == value for key, value in required.items())
-
-
-def passes(port, vector, dtype):
-    """Whether a port gives legal outcomes; None where it refuses the vector's momentum or an edge."""
-    hyper, params = hyper_of(vector), decode_arrays(vector["params"])
-    momentum = decode_arrays(vector["momentum"]) if "momentum" in vector else None
-    try:
-        port.init(params, hyper, momentum)
-    except (NotImplementedError, ValueError):
-        return None
-    for step in vector["steps"]:
-        if "hyper" in step:
-            port.configure(hyper_of(step))
-        for name, values in decode_arrays(step.get("set", {})).items():
-            port.p[name][...] = values
-        grads = decode_arrays(step["grads"])
-        port.step(grads)
-        if encode_arrays(grads) != step["grads"]:
-            return False
-        shown = [("params", port.params()), ("momentum", port.momentum())]
-        for slot, arrays in shown:
-            for name, allowed in step[slot].items() if arrays is not None else ():
-                outcomes = zip(floats_of(arrays[name]), allowed, strict=True)
-                if not all(admits(alternatives, value, dtype) for value, alternatives in outcomes):
-                    return False
-    return True
-
-
-def floats_of(array):
-    return np.asarray(array).astype(np.float64).ravel().tolist()
-
-
 load = functools.cache(store.load)
+
+
+@functools.cache
+def ready(rule, dtype):
+    return [Ready(vector, dtype) for vector in load(rule, dtype)["vectors"]]
 
 
 def failed(variant, rule, dtype):
@@ -264,9 +197,9 @@ def failed(variant, rule, dtype):
     port = variant()
     declared = port.describe()
     with np.errstate(all="ignore"):
-        for vector in load(rule, dtype)["vectors"]:
-            if applies(vector, declared) and passes(port, vector, dtype) is False:
-                yield vector["id"]
+        for each in ready(rule, dtype):
+            if applies(each.vector, declared) and passes(port, each) is False:
+                yield each.vector["id"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
