@@ -1,6 +1,7 @@
 """The optimizers: the pure rule on every named array, in place, on all parameters or on none."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from signopt.roles import role_of
 from tests.bits import DTYPES, assert_same_bits, random_triple
 
 OPTIMIZERS = {"lion": signopt.Lion, "signum": signopt.Signum, "tiger": signopt.Tiger}
+COMPILED = ("auto", "numba")
 SHAPES = {
     "dense/kernel": (5, 4),
     "dense/bias": (4,),
@@ -43,17 +45,25 @@ def pure(rule, step, name, options):
     return lambda p, g, m: signopt.tiger(p, g, m, step=step, role=role_of(name), **options)
 
 
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "cupy"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+OPTIONS = {
+    "lion": {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1},
+    "signum": {"lr": 0.01, "beta": 0.8, "weight_decay": 0.1},
+    "tiger": {"lr": 0.01, "accumulation_steps": 2, "schedule": {4: 1.0}},
+}
+
+
 @pytest.mark.parametrize(
-    ("rule", "options"),
+    ("rule", "dtype", "backend"),
     [
-        ("lion", {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1}),
-        ("signum", {"lr": 0.01, "beta": 0.8, "weight_decay": 0.1}),
-        ("tiger", {"lr": 0.01, "accumulation_steps": 2, "schedule": {4: 1.0}}),
+        pytest.param(
+            *case, marks=pytest.mark.thorough if case[:2] == ("tiger", np.float16) and case[2] in COMPILED else []
+        )
+        for case in itertools.product(OPTIONS, DTYPES, [name for name in BACKENDS if name != "cupy"])
     ],
+    ids=lambda value: getattr(value, "__name__", value),
 )
-def test_steps_are_the_pure_rule(rule, options, dtype, backend):
+def test_steps_are_the_pure_rule(rule, dtype, backend):
+    options = OPTIONS[rule]
     params, grads = make(dtype)
     opt = OPTIMIZERS[rule](params, **options, backend=backend)
     expected = {name: (param.copy(), np.zeros_like(param)) for name, param in params.items()}

@@ -1,5 +1,6 @@
 """Both CPU backends leave the bits of the rule: every dtype, layout, size and number of threads."""
 
+import itertools
 from importlib.util import find_spec
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import signopt.backends.numpy as numpy_backend
 from signopt.backends.numpy import NumpyBackend
-from tests.backends.cases import LAYOUTS, STEPS, STORAGE, assert_is_the_rule, random_tensor, special_tensor
+from tests.backends.cases import LAYOUTS, STEPS, STORAGE, assert_is_the_rule, costly, random_tensor, special_tensor
 
 BACKENDS = [NumpyBackend]
 if find_spec("numba"):
@@ -46,6 +47,20 @@ EDGES = [
 ]
 
 
+EVERY = pytest.mark.parametrize(
+    ("backend", "storage", "step"),
+    [
+        pytest.param(
+            backend, *case, id="-".join((backend.name, *case)),
+            marks=pytest.mark.thorough if costly(*case, backend.name) else [],
+        )
+        for backend in BACKENDS
+        for case in itertools.product(STORAGE, STEPS)
+    ],
+    indirect=["backend"],
+)  # fmt: skip
+
+
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
 def backend(request, monkeypatch):
     """Each backend, threaded from 1 000 elements on."""
@@ -55,8 +70,7 @@ def backend(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("storage", STORAGE)
+@EVERY
 def test_special_values(backend, storage, step):
     tensors = [special_tensor(storage)] + [
         tuple(array.reshape(13, -1) for array in special_tensor(storage)) for _ in range(3)
@@ -65,8 +79,7 @@ def test_special_values(backend, storage, step):
     assert_is_the_rule(backend, tensors + finite, step)
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("storage", STORAGE)
+@EVERY
 def test_sizes_around_vectors_and_groups(backend, storage, step):
     tensors = [random_tensor((size,), storage, size) for size in EDGES]
     assert_is_the_rule(backend, tensors, step, roles=["matrix"] * len(tensors))
@@ -137,4 +150,5 @@ def test_generated_models(data):
     roles = data.draw(st.lists(st.sampled_from(["matrix", "embedding"]), min_size=len(shapes), max_size=len(shapes)))
     for backend in BACKENDS:
         layout = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))]
-        assert_is_the_rule(backend, tensors, data.draw(st.sampled_from(list(STEPS))), roles=roles, layout=layout)
+        steps = [step for step in STEPS if not costly(storage, step, backend.name)]
+        assert_is_the_rule(backend, tensors, data.draw(st.sampled_from(steps)), roles=roles, layout=layout)

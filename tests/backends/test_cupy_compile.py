@@ -9,6 +9,7 @@ import pytest
 from tests.backends.cupy_cases import DTYPE_PAIRS
 from tests.backends.cupy_device import host_device, needs_cupy
 from tests.cupy_on_cpu.machine_code import contractible, disassemble, unfit_modifiers, why_no_disassembler
+from tests.thin import diagonal
 
 pytestmark = needs_cupy
 __all__ = ["host_device"]
@@ -78,11 +79,13 @@ def test_a_device_newer_than_nvrtc_gets_ptx(monkeypatch, host_device):
     assert architecture_of(0) == "compute_75"
 
 
-@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
-    ("rounding", "param_dtype", "momentum_dtype"), [*MODES, *(("nearest", *pair) for pair in DTYPE_PAIRS[6:])]
+    ("rule", "mode"),
+    diagonal(RULES, [*MODES, *(("nearest", *pair) for pair in DTYPE_PAIRS[6:])]),
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
-def test_ptx_fixes_every_rounding(rule, rounding, param_dtype, momentum_dtype):
+def test_ptx_fixes_every_rounding(rule, mode):
+    rounding, param_dtype, momentum_dtype = mode
     ptx = compiled(rule, param_dtype, momentum_dtype, "compute_75", rounding)
     assert contractible(ptx) == []
     assert unfit_modifiers(ptx) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.util import find_spec
 
 import numpy as np
@@ -26,11 +27,18 @@ BACKENDS = [
 ]
 SHAPES = {"kernel": (33, 7), "embeddings": (9, 12), "bias": (65,), "gamma": (3, 1), "scalar": (), "empty": (0, 4)}
 
-pytestmark = [
-    pytest.mark.parametrize("backend", BACKENDS),
-    pytest.mark.parametrize("rule", OPTIMIZERS),
-    pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__),
-]
+
+def cases():
+    for dtype, rule, backend in itertools.product(DTYPES, OPTIMIZERS, BACKENDS):
+        name, marks = getattr(backend, "values", (backend,))[0], list(getattr(backend, "marks", ()))
+        if (name, rule, dtype) == ("numba", "tiger", np.float16):  # ten seconds of compilation
+            marks.append(pytest.mark.thorough)
+        yield pytest.param(rule, dtype, name, marks=marks)
+
+
+pytestmark = pytest.mark.parametrize(
+    ("rule", "dtype", "backend"), list(cases()), ids=lambda value: getattr(value, "__name__", value)
+)
 
 
 def place(array, backend):

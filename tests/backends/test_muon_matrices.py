@@ -12,6 +12,7 @@ from signopt.backends._muon_products import BLOCK, Products, mirror
 from signopt.rules.muon import MuonCoefficients
 from tests.bits import DTYPES, assert_same_bits, random_triple
 from tests.muon_judge import DEFAULTS, expected_step, over_radius
+from tests.thin import diagonal
 
 PATHS = {"scipy": (0, "scipy"), "numpy": (0, "numpy"), "stack": (1 << 13, "numpy")}
 """Up to how many elements matrices are stacked, and whose BLAS makes the symmetric products."""
@@ -236,9 +237,9 @@ def large_and_small(dtype):
     return {name: random_triple(shape, dtype, seed) for seed, (name, shape) in enumerate(shapes.items())}
 
 
-@pytest.mark.parametrize("name", ["numpy", "numba", "portable"])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("momentum_dtype", [None, "float32"])
+@pytest.mark.parametrize(
+    ("name", "dtype", "momentum_dtype"), diagonal(["numpy", "numba", "portable"], DTYPES, [None, "float32"])
+)
 def test_the_optimizer_takes_the_steps_of_the_rule(name, dtype, momentum_dtype):
     if momentum_dtype and dtype == np.float64:
         momentum_dtype = "bfloat16"

@@ -18,8 +18,9 @@ from signopt.backends._numba_squares import squares_and_nan  # noqa: E402
 from signopt.backends._numba_tables import TensorTable, is_compiled  # noqa: E402
 from signopt.backends.numba import NumbaBackend  # noqa: E402
 from signopt.backends.numpy import NumpyBackend  # noqa: E402
-from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, random_tensor  # noqa: E402
+from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, costly, random_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
+from tests.thin import diagonal  # noqa: E402
 
 FEATURES = importlib.import_module("llvmlite.binding").get_host_cpu_features()
 HAS_FMA = FEATURES.get("fma", False) or platform.machine() in ("aarch64", "arm64")
@@ -41,8 +42,11 @@ def assembly(kernel, storage="f32", **options):
     return "\n".join(compiled.inspect_asm().values())
 
 
-@pytest.mark.parametrize("storage", STORAGE)
-@pytest.mark.parametrize("kernel", [kernels._lion, kernels._signum], ids=["lion", "signum"])
+@pytest.mark.parametrize(
+    ("kernel", "storage"),
+    diagonal((kernels._lion, kernels._signum), STORAGE),
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_nothing_is_contracted_and_the_loop_is_in_vectors(kernel, storage):
     code = assembly(kernel, storage)
     assert not CONTRACTION.search(code)
@@ -90,15 +94,21 @@ def test_a_nan_is_seen_wherever_it_is(storage):
 @pytest.mark.parametrize("step", ["tiger-within", "tiger-moves"])
 def test_a_tensor_too_large_for_a_cache_is_looked_at_by_one_thread_where_there_are_many(step, threads):
     shapes = [(1_300, 1_024), (66, 1_024), (69_001,), (300, 255), (40_000,)]
-    tensors = [random_tensor(shape, "f64-f32", seed) for seed, shape in enumerate(shapes)]
+    tensors = [random_tensor(shape, "f64", seed) for seed, shape in enumerate(shapes)]
     assert_is_the_rule(NumbaBackend, tensors, step, threads=threads, roles=["matrix", *ROLES])
     for _, grad, _ in tensors[1::2]:
         grad.flat[-1] = np.nan
     assert_is_the_rule(NumbaBackend, tensors, step, threads=threads, roles=["matrix", *ROLES])
 
 
-@pytest.mark.parametrize("storage", STORAGE)
-@pytest.mark.parametrize("step", ["lion", "signum", "tiger-moves"])
+@pytest.mark.parametrize(
+    ("step", "storage"),
+    [
+        pytest.param(step, storage, marks=pytest.mark.thorough if costly(storage, step) else [])
+        for step in ("lion", "signum", "tiger-moves")
+        for storage in STORAGE
+    ],
+)
 def test_large_tensors_that_begin_anywhere_in_a_cache_line(step, storage):
     tensor = random_tensor((kernels.CHUNK + 77,), storage, 0)
     for offset in (0, 1, 3, 7, 31):

@@ -9,11 +9,12 @@ import pytest
 from signopt.backends import _numpy_blocks as kernels
 from signopt.backends.numpy import NumpyBackend
 from tests.backends.cases import STEPS, assert_is_the_rule, random_tensor
+from tests.thin import diagonal
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
-@pytest.mark.parametrize("step", ["lion", "tiger-moves"])
-@pytest.mark.parametrize("shape", [(1 << 20,), (1024, 1024)])
+@pytest.mark.parametrize(
+    ("shape", "step", "threads"), diagonal([(1 << 20,), (1024, 1024)], ["lion", "tiger-moves"], [1, 2, 8])
+)
 def test_a_step_takes_less_than_a_mebibyte(shape, step, threads):
     p, g, m = (np.ones(shape, np.float32) for _ in range(3))
     backend = NumpyBackend([p], [m], ["embedding" if len(shape) == 2 else "matrix"])

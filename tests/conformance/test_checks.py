@@ -97,7 +97,7 @@ def test_a_port_without_description_could_not_run():
 
 
 def test_stated_deviations_must_fail():
-    failing = {c.id: "known" for c in check(NoMomentum(), "core").checks if c.status == "failed"}
+    failing = {c.id: "known" for c in check(NoMomentum(), "core", diagnose=False).checks if c.status == "failed"}
     report = check(NoMomentum(), "core", deviations=failing)
     assert report.verdict == "pass"
     assert report.counts["deviating"] > 0
@@ -111,8 +111,9 @@ def test_each_check_as_a_test(check):
     check()
 
 
-def test_a_port_is_never_judged_by_the_run_before():
-    port, short = Lion(), [each.id for each in select("lion", "standard") if each.id not in LONG]
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.thorough)])
+def test_a_port_is_never_judged_by_the_run_before(every):
+    port, short = Lion(), [each.id for each in select("lion", "standard") if each.id not in LONG][::every]
     first, second = (check(port, only=short, dtypes=["float32"], seed=3).to_dict() for _ in range(2))
     assert first == second
 

@@ -319,15 +319,15 @@ def of_signs(table: Mapping[str, tuple[Variant, ...]]) -> dict[str, tuple[Varian
     return {rule: table[rule] for rule in SIGN_RULES}
 
 
-SOME = 3
-"""Of the mutants every so many-th is tried in each run of the tests, and all of them with -m slow."""
+SOME = 6
+"""Of the mutants every so many-th is tried in each run of the tests, and all of them with -m thorough."""
 
 
 def variants(table: Mapping[str, tuple[Variant, ...]], some: int = 1, most: int = 2) -> list[Any]:
-    """Every variant in the first ``most`` of its dtypes; all but one of ``some`` are slow, and all dtypes but one."""
+    """Every variant in the first ``most`` of its dtypes; all but one of ``some`` in one dtype are thorough."""
     return [
         pytest.param(
-            variant, dtype, id=f"{rule}-{variant.id}-{dtype}", marks=pytest.mark.slow if at % some or i else []
+            variant, dtype, id=f"{rule}-{variant.id}-{dtype}", marks=pytest.mark.thorough if at % some or i else []
         )
         for rule, all_ in table.items()
         for at, variant in enumerate(all_)

@@ -25,7 +25,7 @@ def mpiexec():
 
 SCRIPTS = [
     pytest.param("jax", "jax_mesh.py", (), marks=needs("jax")),
-    pytest.param("dask", "dask_cluster.py", (), marks=needs("dask", "distributed")),
+    pytest.param("dask", "dask_cluster.py", (), marks=[needs("dask", "distributed"), pytest.mark.thorough]),
     pytest.param("mpi", "mpi_ranks.py", (mpiexec(), "-n", "2"), marks=needs("mpi4py")),
     pytest.param("ray", "ray_actors.py", (), marks=needs("ray")),
 ]

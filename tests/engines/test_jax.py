@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec
 import signopt
 from tests.bits import special_triple
 from tests.engines.jax_cases import RULES, _without_x64, collectives, differing, mesh, near_zero, sharded  # noqa: F401
+from tests.thin import diagonal
 
 HYPER = {"lr": 1e-3, "weight_decay": 0.1}
 ELEMENTWISE = ["lion", "signum", "tiger", "tiger-scale"]
@@ -76,15 +77,15 @@ TRANSFORMATIONS = [
 ]
 
 
-@pytest.mark.parametrize("transformed", TRANSFORMATIONS)
-@pytest.mark.parametrize("rule", ELEMENTWISE)
+@pytest.mark.parametrize(
+    ("rule", "transformed"), diagonal(ELEMENTWISE, TRANSFORMATIONS), ids=lambda value: getattr(value, "__name__", value)
+)
 def test_a_transformed_rule_has_numpys_bits(rule, transformed):
     arrays = near_zero()
     assert differing(transformed(stepping(rule), *arrays), stepping(rule)(*arrays)) == [0, 0]
 
 
-@pytest.mark.parametrize("dtype", NARROW)
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("rule", "dtype"), diagonal(RULES, NARROW))
 def test_narrow_dtypes_have_numpys_bits_after_two_steps_in_one_program(rule, dtype):
     def two(param, grad, momentum):
         param, momentum = stepping(rule)(param, grad, momentum)
@@ -101,9 +102,12 @@ def test_float64_has_numpys_bits(rule):
         assert differing(jitted(stepping(rule), *arrays), stepping(rule)(*arrays)) == [0, 0]
 
 
-@pytest.mark.parametrize(("devices", "axis"), [(1, 0), (2, 0), (4, 0), (8, 0), (8, 1)])
-@pytest.mark.parametrize("rule", ["lion", "tiger-matrix", "tiger-embedding"])
-def test_the_number_of_devices_does_not_matter(rule, devices, axis):
+CUTS = [(1, 0), (2, 0), (4, 0), (8, 0), (8, 1)]
+
+
+@pytest.mark.parametrize(("rule", "cut"), diagonal(["lion", "tiger-matrix", "tiger-embedding"], CUTS), ids=str)
+def test_the_number_of_devices_does_not_matter(rule, cut):
+    devices, axis = cut
     arrays = near_zero()
     results = jax.jit(stepping(rule))(*sharded(arrays, devices, axis))
     assert all(len(result.sharding.device_set) == devices for result in results)

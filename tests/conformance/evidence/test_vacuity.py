@@ -10,11 +10,20 @@ from signopt.conformance.evidence.vacuity import lint
 from signopt.conformance.oracle.rules import OPTIMIZERS
 from tests.long_checks import LONG
 
+
+def marks(check, rule, at):
+    """Every check of every rule in one dtype in every run, in turn; in the other one it is thorough."""
+    if check.id in LONG:
+        return [pytest.mark.slow] if at else []
+    first = (list(REGISTRY).index(check.id) + OPTIMIZERS.index(rule)) % 2
+    return [] if at == first else [pytest.mark.thorough]
+
+
 CASES = [
-    pytest.param(c, rule, dtype, marks=[pytest.mark.slow] if c.id in LONG and dtype != "float32" else [])
+    pytest.param(c, rule, dtype, marks=marks(c, rule, at))
     for c in REGISTRY.values()
     for rule in c.rules
-    for dtype in ("float32", "bfloat16")
+    for at, dtype in enumerate(("float32", "bfloat16"))
     if rule in OPTIMIZERS
 ]
 

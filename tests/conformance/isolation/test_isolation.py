@@ -14,6 +14,7 @@ from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
 from signopt.conformance.protocol.limits import Limits
+from tests.thin import keeping, some
 
 LIMITS = Limits(message_seconds=4.0, total_seconds=40.0, memory_bytes=300 << 20, exit_seconds=0.5, restarts=1)
 
@@ -35,7 +36,12 @@ def messages(report):
     return [*report.errors, *(failure.message for failure in report.failures)]
 
 
-@pytest.mark.parametrize("name", ["Right", "PrintsJunk", "ReadsStdin", "HasChildren", "HangsAtExit", "Forks"])
+HARMLESS = ["Right", "PrintsJunk", "HasChildren", "HangsAtExit", "ReadsStdin", "Forks"]
+
+"""Ports that are right, whatever else they do; those that are most unlike each other come first."""
+
+
+@pytest.mark.parametrize("name", keeping(HARMLESS, HARMLESS[:4]))
 def test_what_is_right_passes(name):
     report = checked(name)
     assert report.verdict == "pass", messages(report)
@@ -77,16 +83,18 @@ UNDECIDED = {
     "DescribesNothing": "describe() must return a mapping",
     "Unmakeable": "making the port: OSError: no such accelerator",
 }
+ALIKE = {"HangsInDescribe", "HangsInInit", "HangsInStep", "LacksAModuleInStep", "HidesWhatItLacks", "Unmakeable"}
+"""Of these kinds another one is in every run: a hang, a module that is missing, a port that cannot be made."""
 
 
-@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.parametrize("name", some(FAILING, every=2, also={"Segfaults", "SpeaksForTheServer"}))
 def test_what_is_wrong_fails_and_says_why(name):
     report = checked(name)
     assert report.verdict == "fail"
     assert any(FAILING[name] in message for message in messages(report)), messages(report)
 
 
-@pytest.mark.parametrize("name", UNDECIDED)
+@pytest.mark.parametrize("name", keeping(UNDECIDED, [name for name in UNDECIDED if name not in ALIKE]))
 def test_what_did_not_run_is_undecided_and_says_why(name):
     began = time.monotonic()
     report = checked(name, limits=Limits(**{**vars(LIMITS), "message_seconds": 2.0, "total_seconds": 6.0}))
@@ -94,7 +102,7 @@ def test_what_did_not_run_is_undecided_and_says_why(name):
     reasons = [*report.obstacles, *(result.reason for result in report.checks if result.status == "not_run")]
     assert any(UNDECIDED[name] in reason for reason in reasons), reasons
     assert report.counts["failed"] == 0
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 300  # bounded, also on a machine that others use
 
 
 @pytest.mark.parametrize("name", ["ChangesItsInputs", "RaisesAtStepSeven", "KeepsState"])

@@ -17,7 +17,7 @@ from signopt.conformance.oracle.rules import lion, signum, tiger
 from signopt.conformance.oracle.rules._tiger_step import CENTRE, factor_at, root_mean_square, scales
 
 DTYPES = tuple(FORMATS)
-COUNT = 100_000
+COUNTS = pytest.mark.parametrize("count", [12_000, pytest.param(100_000, marks=pytest.mark.thorough)])
 any_float = st.floats(width=64)
 
 
@@ -141,10 +141,11 @@ def generated(name, beta, count, seed):
 HYPER = [(1e-4, 0.9, 0.99, 0.0), (1e-8, 0.5, 0.75, 10.0), (1.0, 0.0, 0.98, 0.1), (3e-3, 0.95, 0.0, 1e-3)]
 
 
+@COUNTS
 @pytest.mark.parametrize("name", DTYPES)
-def test_lion_is_the_library_s(name):
+def test_lion_is_the_library_s(name, count):
     for seed, (lr, beta1, beta2, weight_decay) in enumerate(HYPER):
-        p, g, m = generated(name, beta1, COUNT // len(HYPER), seed)
+        p, g, m = generated(name, beta1, count // len(HYPER), seed)
         hyper = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
         with np.errstate(all="ignore"):
             ours = signopt.lion(p, g, m, **hyper)
@@ -152,10 +153,11 @@ def test_lion_is_the_library_s(name):
             assert_same_bits(got, expected)
 
 
+@COUNTS
 @pytest.mark.parametrize("name", DTYPES)
-def test_signum_is_the_library_s(name):
+def test_signum_is_the_library_s(name, count):
     for seed, (lr, beta, _, weight_decay) in enumerate(HYPER):
-        p, g, m = generated(name, beta, COUNT // len(HYPER), seed)
+        p, g, m = generated(name, beta, count // len(HYPER), seed)
         hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay}
         with np.errstate(all="ignore"):
             ours = signopt.signum(p, g, m, **hyper)
@@ -163,13 +165,14 @@ def test_signum_is_the_library_s(name):
             assert_same_bits(got, expected)
 
 
+@COUNTS
 @pytest.mark.parametrize("name", DTYPES)
 @pytest.mark.parametrize("role", CENTRE)
-def test_tiger_is_the_library_s(name, role):
+def test_tiger_is_the_library_s(name, role, count):
     from signopt.rules.tiger import root_mean_square
 
     for seed, (lr, beta, _, weight_decay) in enumerate(HYPER):
-        p, g, m = (x.reshape(-1, 5) for x in generated(name, beta, COUNT // len(HYPER) // 4, seed))
+        p, g, m = (x.reshape(-1, 5) for x in generated(name, beta, count // len(HYPER) // 4, seed))
         p = np.where(np.isfinite(p.astype(np.float64)), p, 0).astype(p.dtype)
         g = np.where(np.isnan(g.astype(np.float64)), 1, g).astype(g.dtype)
         hyper = {"lr": lr, "beta": beta, "weight_decay": weight_decay, "role": role}

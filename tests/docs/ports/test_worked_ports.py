@@ -33,13 +33,13 @@ def wide_files(folder):
 
 
 def run_c(c_build, files):
-    return subprocess.run([c_build / "vectors", *files], capture_output=True, text=True, timeout=60)
+    return subprocess.run([c_build / "vectors", *files], capture_output=True, text=True, timeout=300)
 
 
 def run_js(js_folder, folder):
     environment = {**os.environ, "SIGNOPT_VECTORS": str(folder)}
     command = ["node", "--test", "--test-reporter=tap"]
-    return subprocess.run(command, cwd=js_folder, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=js_folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_c_port_passes_its_vectors(c_build, vectors):
@@ -130,28 +130,37 @@ def checked(command, rule, profile="standard", without=()):
     return report
 
 
-WHOLE_OR_NOT = pytest.mark.parametrize(
-    "without", [LONG, pytest.param((), marks=pytest.mark.slow)], ids=["short", "all"]
-)
+THOROUGH = pytest.mark.thorough
 
 
-@WHOLE_OR_NOT
-@pytest.mark.parametrize("rule", RULES)
+def short_and_whole(*every_run):
+    """Reports without the long checks: of these rules in every run, of the others if thorough; whole ones are slow."""
+    return pytest.mark.parametrize(
+        ("rule", "without"),
+        [
+            *(pytest.param(r, LONG, id=f"{r}-short", marks=[] if r in every_run else THOROUGH) for r in RULES),
+            *(pytest.param(r, (), id=f"{r}-all", marks=pytest.mark.slow) for r in RULES),
+        ],
+    )
+
+
+@short_and_whole("tiger", "muon")
 def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule, without):
     report = checked([c_build / "port"], rule, "strict", without)
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 100
 
 
-@WHOLE_OR_NOT
-@pytest.mark.parametrize("rule", RULES)
+@short_and_whole("lion", "muon")
 def test_the_javascript_port_is_right(js_folder, rule, without):
     report = checked(["node", js_folder / "port.mjs"], rule, "standard", without)
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 100
 
 
-@pytest.mark.parametrize(("rule", "profile"), [("lion", "strict"), ("signum", "core"), ("tiger", "core")])
+@pytest.mark.parametrize(
+    ("rule", "profile"), [pytest.param("lion", "strict", marks=THOROUGH), ("signum", "core"), ("tiger", "core")]
+)
 def test_the_rust_port_is_right(cargo, rule, profile):
     report = checked([cargo.program], rule, profile)
     assert report.verdict == "pass", report.failures[:1]

@@ -11,6 +11,7 @@ import torch
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.radius import enclose
 from signopt.conformance.oracle.muon.units import Precision
+from tests.thin import diagonal
 
 from .directed import NORMS, ORDERS, horner, plain_norm, polynomial, worst
 
@@ -37,8 +38,11 @@ def ratio(u: np.ndarray, steps, precision: Precision, norm=plain_norm, order=pol
     return worst(start, exact, steps, eps, norm, order, unit, inner) / found.radius
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
-@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    diagonal(ORDERS, [1, 2, 5], also=lambda order, steps: steps == 1),
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_no_order_of_evaluation_leaves_the_radius(order, steps):
     for index, shape in enumerate(SHAPES):
         for spread in (0.0, 2.0):
