@@ -1,4 +1,4 @@
-"""Float32 to 16 bits by random words, and in two halves, as LLVM instructions on scalars or vectors."""
+"""Float32 to 16 bits, to nearest, by random words, and in two halves, as LLVM instructions on scalars or vectors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["joined_halves", "split_halves", "stochastic_bfloat16", "stochastic_float16"]
+__all__ = [
+    "joined_halves", "nearest_bfloat16", "nearest_pair", "split_halves", "stochastic_bfloat16", "stochastic_float16",
+    "stochastic_pair", "widened_pair",
+]  # fmt: skip
 
 _I16, _I32 = ir.IntType(16), ir.IntType(32)
-_MAGNITUDE, _INFINITY = 0x7FFFFFFF, 0x7F800000
+_MAGNITUDE, _INFINITY, _QUIET, _UPPER = 0x7FFFFFFF, 0x7F800000, 0x00400000, 0xFFFF0000
 
 
 class _Bits:
@@ -35,6 +38,9 @@ class _Bits:
     def half(self, bits: Any) -> Any:
         return self.builder.trunc(bits, self.int16)
 
+    def upper_half(self, bits: Any) -> Any:
+        return self.half(self.right(bits, 16))
+
     def mask(self, bits: Any, value: int) -> Any:
         return self.builder.and_(bits, self.number(value))
 
@@ -53,19 +59,61 @@ class _Bits:
     def chosen(self, condition: Any, value: int, other: Any) -> Any:
         return self.builder.select(condition, self.number(value), other)
 
-    def unless_nan(self, floats: Any, nan: int, other: Any) -> Any:
+    def unless_nan(self, floats: Any, nan: Any, other: Any) -> Any:
         """``other``, of which the carry of a sum may have reached the sign only where ``floats`` has a NaN."""
-        return self.builder.select(self.builder.fcmp_unordered("uno", floats, floats), self.number(nan), other)
+        nan = self.number(nan) if isinstance(nan, int) else nan
+        return self.builder.select(self.builder.fcmp_unordered("uno", floats, floats), nan, other)
 
     def sign(self, bits: Any) -> Any:
         """The sign of a float32 where the sign of a half is."""
         return self.mask(self.right(bits, 16), 0x8000)
 
 
+def _nearest(on: _Bits, value: Any) -> Any:
+    """Bits whose upper half is the nearest bfloat16: half a unit less one is added, and the last bit that stays."""
+    bits = on.of(value)
+    carry = on.builder.add(on.mask(on.right(bits, 16), 1), on.number(0x7FFF))
+    return on.unless_nan(value, on.builder.or_(bits, on.number(_QUIET)), on.builder.add(bits, carry))
+
+
+def _stochastic(on: _Bits, value: Any, word: Any) -> Any:
+    """Bits whose upper half is the bfloat16 that a word of 16 bits, in 32, chooses."""
+    return on.unless_nan(value, _INFINITY | _QUIET, on.builder.add(on.of(value), word))
+
+
+def nearest_bfloat16(builder: ir.IRBuilder, value: Any) -> Any:
+    """The bits of the nearest bfloat16, ties to even; a NaN keeps what it can of its payload."""
+    on = _Bits(builder, value)
+    return on.upper_half(_nearest(on, value))
+
+
 def stochastic_bfloat16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
     """The bits of :func:`signopt.rounding.round_bfloat16`."""
     on = _Bits(builder, value)
-    return on.half(on.unless_nan(value, 0x7FC0, on.right(builder.add(on.of(value), on.wide(word)), 16)))
+    return on.upper_half(_stochastic(on, value, on.wide(word)))
+
+
+def _pair(on: _Bits, first: Any, second: Any) -> Any:
+    """Two upper halves in 32 bits, the first in the lower half, since it has the lower address."""
+    return on.builder.or_(on.right(first, 16), on.mask(second, _UPPER))
+
+
+def nearest_pair(builder: ir.IRBuilder, first: Any, second: Any) -> Any:
+    """The bits of the nearest bfloat16 of two numbers that are neighbours in memory."""
+    on = _Bits(builder, first)
+    return _pair(on, _nearest(on, first), _nearest(on, second))
+
+
+def stochastic_pair(builder: ir.IRBuilder, first: Any, second: Any, words: Any) -> Any:
+    """:func:`stochastic_bfloat16` of two numbers that are neighbours in memory, as their words are."""
+    on = _Bits(builder, first)
+    return _pair(on, _stochastic(on, first, on.mask(words, 0xFFFF)), _stochastic(on, second, on.right(words, 16)))
+
+
+def widened_pair(builder: ir.IRBuilder, bits: Any) -> tuple[Any, Any]:
+    """Two bfloat16 that are neighbours in memory, in float32."""
+    on = _Bits(builder, bits)
+    return tuple(builder.bitcast(half, on.float) for half in (on.left(bits, 16), on.mask(bits, _UPPER)))
 
 
 def stochastic_float16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:

@@ -14,11 +14,11 @@ from numba.core import cgutils
 from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
-from signopt.backends._llvm_halves import joined_halves
+from signopt.backends._llvm_halves import joined_halves, nearest_bfloat16
 
 __all__ = [
-    "compiled", "element", "inlined", "loaded", "narrowed", "pointer_to", "room_for", "span_at",
-    "squares_and_nan_by_eight", "widened",
+    "compiled", "element", "inlined", "loaded", "loop_by_eights", "narrowed", "pointer_to", "prefetch", "room_for",
+    "span_at", "squares_and_nan_by_eight", "widened",
 ]  # fmt: skip
 
 compiled = njit(nogil=True, cache=True, error_model="numpy")
@@ -110,12 +110,12 @@ def squares_and_nan_by_eight(typing_context: Any, places: Any, count: Any, ahead
         def look(i: Any, total: Any, nans: Any) -> tuple[Any, Any]:
             p_place, g_place, other_place = (builder.add(address, builder.mul(i, size)) for address in addresses)
             for place in (builder.add(p_place, args[2]), builder.add(g_place, args[2]), other_place):
-                _prefetch(builder, place)
+                prefetch(builder, place)
             p = _eight(builder, p_place, like) if whole else _eight_joined(builder, p_place, rests, i)
             x, d = _doubled(builder, p), _eight(builder, g_place, like)
             return builder.fadd(total, builder.fmul(x, x)), builder.or_(nans, builder.fcmp_unordered("uno", d, d))
 
-        total, nans = _loop_by_eights(builder, args[1], (_EIGHT_ZEROS, _EIGHT_FALSE), look)
+        total, nans = loop_by_eights(builder, args[1], (_EIGHT_ZEROS, _EIGHT_FALSE), look)
         has_nan = builder.icmp_unsigned("!=", builder.bitcast(nans, _I8), ir.Constant(_I8, 0))
         return context.make_tuple(builder, signature.return_type, [_sum_in_pairs(builder, total), has_nan])
 
@@ -123,7 +123,7 @@ def squares_and_nan_by_eight(typing_context: Any, places: Any, count: Any, ahead
     return types.Tuple([types.float64, types.boolean])(places, types.int64, types.int64, like), generate
 
 
-def _prefetch(builder: ir.IRBuilder, address: Any) -> None:
+def prefetch(builder: ir.IRBuilder, address: Any) -> None:
     """Have the cache line at ``address`` fetched, for reading; an address that nothing lies at is ignored."""
     place = ir.IntType(8).as_pointer()
     shape = ir.FunctionType(ir.VoidType(), [place, _I32, _I32, _I32])
@@ -132,7 +132,7 @@ def _prefetch(builder: ir.IRBuilder, address: Any) -> None:
     builder.call(prefetch, [builder.inttoptr(address, place), for_reading, kept_in_all_caches, data])
 
 
-def _loop_by_eights(
+def loop_by_eights(
     builder: ir.IRBuilder, stop: Any, values: tuple[Any, ...], body: Callable[..., tuple[Any, ...]]
 ) -> tuple[Any, ...]:
     """``values = body(i, *values)`` for i = 0, 8, 16, … below ``stop``, at least once."""
@@ -191,21 +191,10 @@ def narrowed(typing_context: Any, value: Any, like: Any) -> Any:
         if like == types.int16:
             return builder.bitcast(builder.fptrunc(args[0], _HALF), _I16)
         if like == types.uint16:
-            return _bfloat16_bits(builder, args[0])
+            return nearest_bfloat16(builder, args[0])
         return context.cast(builder, args[0], value, like)
 
     return like(value, like), generate
-
-
-def _bfloat16_bits(builder: ir.IRBuilder, value: Any) -> Any:
-    """Round by a carry: half a unit less one, plus the last bit that stays. A carry could end a NaN: it goes apart."""
-    bits = builder.bitcast(value, _I32)
-    shift = ir.Constant(_I32, 16)
-    last_bit = builder.and_(builder.lshr(bits, shift), ir.Constant(_I32, 1))
-    rounded = builder.add(bits, builder.add(last_bit, ir.Constant(_I32, 0x7FFF)))
-    quiet_nan = builder.or_(bits, ir.Constant(_I32, 0x00400000))
-    chosen = builder.select(builder.fcmp_unordered("uno", value, value), quiet_nan, rounded)
-    return builder.trunc(builder.lshr(chosen, shift), _I16)
 
 
 @inlined

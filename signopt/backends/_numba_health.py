@@ -89,7 +89,8 @@ def _without_a_cache() -> None:
 
 def _dispatchers() -> list[Any]:
     """All compiled functions of the kernels: one calls another, and any of their caches may be the damaged one."""
-    from signopt.backends import _numba_kernels, _numba_rounding, _numba_squares
+    from signopt.backends import _numba_elements, _numba_kernels, _numba_rounding, _numba_squares
 
-    functions = [*vars(_numba_kernels).values(), *vars(_numba_rounding).values(), *vars(_numba_squares).values()]
+    modules = _numba_elements, _numba_kernels, _numba_rounding, _numba_squares
+    functions = [function for module in modules for function in vars(module).values()]
     return [function for function in functions if hasattr(function, "_cache") and hasattr(function, "py_func")]

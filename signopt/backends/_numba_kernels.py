@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from signopt.backends._numba_elements import lion_by_vectors, lion_of, rest, signum_by_vectors, signum_of
 from signopt.backends._numba_floats import compiled, element, inlined, narrowed, room_for, span_at, widened
 from signopt.backends._numba_rounding import (
     ROOM,
@@ -105,7 +106,8 @@ def lion(family: Any, start: Any, stop: Any, k: Any, policy: Any) -> None:
                 until = min(end, at + stretch(policy))
                 p, m, g = _piece(family, t, at, until)
                 beside = beside_piece(policy, t, at, until, room, family)
-                _lion(family, p, m, g, beside, k, k.lr, k.weight_decay)
+                done = lion_by_vectors(p, m, g, beside, k, k.lr, k.weight_decay)
+                _lion(family, p[done:], m[done:], g[done:], rest(beside, done), k, k.lr, k.weight_decay)
         start += last - first
         t += 1
 
@@ -208,19 +210,12 @@ def _line(family: Any, t: Any, first: Any, last: Any) -> Any:
     return middle
 
 
-@inlined
-def _sign(c: Any, one: Any) -> Any:
-    """sign(c): the sum turns −0 into 0 and keeps NaN."""
-    return one if c > 0 else (-one if c < 0 else c + (one - one))
-
-
 @compiled
 def _lion(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     for i in range(len(p)):
-        x, v, d = read(p, beside, i), widened(m[i]), widened(g[i])
-        c = k.B1 * v + k.A1 * d
-        write(p, beside, i, x - rate * (_sign(c, k.one) + weight_decay * x), family.param_like)
-        m[i] = narrowed(k.B2 * v + k.A2 * d, family.momentum_like)
+        x, v = lion_of(read(p, beside, i), widened(m[i]), widened(g[i]), k, rate, weight_decay)
+        write(p, beside, i, x, family.param_like)
+        m[i] = narrowed(v, family.momentum_like)
 
 
 @inlined
@@ -241,16 +236,16 @@ def _signum_of_span(
         until = min(last, at + stretch(policy))
         p, m, g = _piece(family, t, at, until)
         beside = beside_piece(policy, t, at, until, room, family)
-        _signum(family, p, m, g, beside, k, rate, weight_decay)
+        done = signum_by_vectors(p, m, g, beside, k, rate, weight_decay)
+        _signum(family, p[done:], m[done:], g[done:], rest(beside, done), k, rate, weight_decay)
 
 
 @compiled
 def _signum(family: Any, p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> None:
     """The update that Signum and Tiger share: the sign is that of the new momentum."""
     for i in range(len(p)):
-        x = read(p, beside, i)
-        v = k.B2 * widened(m[i]) + k.A2 * widened(g[i])
-        write(p, beside, i, x - rate * (_sign(v, k.one) + weight_decay * x), family.param_like)
+        x, v = signum_of(read(p, beside, i), widened(m[i]), widened(g[i]), k, rate, weight_decay)
+        write(p, beside, i, x, family.param_like)
         m[i] = narrowed(v, family.momentum_like)
 
 

@@ -17,6 +17,7 @@ from numba.extending import intrinsic, overload
 
 from signopt.backends import _llvm_halves as halves
 from signopt.backends._numba_floats import compiled, element, loaded, narrowed, pointer_to, widened
+from signopt.backends._numba_philox import WORDS_AT_ONCE, draw_blocks
 
 __all__ = [
     "ROOM",
@@ -34,8 +35,8 @@ __all__ = [
 DRAWN = 4096
 """For so many elements words are drawn at a time: they stay in the cache next to the processor."""
 
-ROOM = DRAWN + 8
-"""Elements that have words, counting those of the first and the last block that are not wanted, as 32-bit words."""
+ROOM = DRAWN + 4 + WORDS_AT_ONCE
+"""Words of 32 bits that there is room for: some of the first and of the last blocks are not wanted."""
 
 
 class Draws(NamedTuple):
@@ -127,39 +128,31 @@ def _beside_piece(policy: Any, t: Any, first: Any, last: Any, room: Any, family:
     def drawn(policy: Any, t: Any, first: Any, last: Any, room: Any, family: Any) -> Any:
         block = first // per_block
         blocks = (last + per_block - 1) // per_block - block
-        _draw(carray(pointer_to(room, np.uint32(0)), 4 * blocks), block, policy, policy.tensors[t])
+        p_like, m_like = family.param_like, family.momentum_like
+        p, m, g = family.addresses[t, 0], family.addresses[t, 1], family.addresses[t, 2]
+        places = element(p, first, p_like), element(m, first, m_like), element(g, first, p_like)
+        likes = p_like, m_like, p_like
+        _draw(room, block, blocks, policy, policy.tensors[t], places, likes)
         return carray(pointer_to(element(room, first - block * per_block, word), word), last - first)
 
     return drawn
 
 
 @compiled
-def _draw(words: Any, first: Any, draws: Any, tensor: Any) -> None:
-    """Philox4x32-10 on successive blocks from ``first`` on: four words of 32 bits each, or eight of 16.
+def _draw(room: Any, first: Any, count: Any, draws: Any, tensor: Any, places: Any, likes: Any) -> None:
+    """The words of blocks from ``first`` on, four of 32 bits or eight of 16 each; ``places`` is fetched meanwhile.
 
-    They are taken in runs whose numbers have one upper half: most of the first two rounds is the same for all of a run.
+    They are taken in runs whose numbers have one upper half.
     """
-    done, count = 0, len(words) // 4
-    while done < count:
-        run = min(count - done, (1 << 32) - ((first + done) & 0xFFFFFFFF))
-        _draw_run(words[4 * done : 4 * (done + run)], first + done, draws, tensor)
-        done += run
-
-
-@compiled
-def _draw_run(words: Any, first: Any, draws: Any, tensor: Any) -> None:
-    """Words are kept in 64 bits, of which the upper half is whatever a product left there until they are multiplied."""
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
-    for block in range(len(words) // 4):
-        c0, c2, c3 = np.uint64(first + block), np.uint64(draws.step), np.uint64(tensor)
-        c1 = np.uint64(first) >> half
-        k0, k1 = np.uint64(draws.key_low), np.uint64(draws.key_high)
-        for _ in range(10):
-            p0, p1 = (c0 & low) * np.uint64(0xD2511F53), (c2 & low) * np.uint64(0xCD9E8D57)
-            c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ k0, p1, (p0 >> half) ^ c3 ^ k1, p0
-            k0, k1 = k0 + np.uint64(0x9E3779B9), k1 + np.uint64(0xBB67AE85)
-        words[4 * block], words[4 * block + 1] = np.uint32(c0), np.uint32(c1)
-        words[4 * block + 2], words[4 * block + 3] = np.uint32(c2), np.uint32(c3)
+    half, key = np.uint64(32), (np.uint64(draws.key_low), np.uint64(draws.key_high))
+    last = first + count
+    while first < last:
+        run = min(last - first, (1 << 32) - (first & 0xFFFFFFFF))
+        number = np.uint64(first)
+        counter = (number & np.uint64(0xFFFFFFFF), number >> half, np.uint64(draws.step), np.uint64(tensor))
+        draw_blocks(room, run, counter, key, places, likes)
+        first += run
+        room += 16 * run
 
 
 @overload(read, inline="always", strict=False)

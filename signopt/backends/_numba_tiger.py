@@ -14,6 +14,7 @@ from signopt.backends._numba_rounding import Draws, Rests
 from signopt.backends._numba_tables import Floats, TensorTable
 from signopt.backends._pairwise import combined, leaves
 from signopt.roles import RoleTraits
+from signopt.rules.coefficients import Draw
 from signopt.rules.tiger import TigerCoefficients
 
 __all__ = ["TigerTable"]
@@ -41,13 +42,13 @@ class TigerTable:
         self._formed: tuple[TigerCoefficients, tuple[Floats, Floats]] | None = None
 
     def prepare(
-        self, k: TigerCoefficients, scalars: kernels.Scalars, threads: int, facts: Known | None = None
+        self, k: TigerCoefficients, draw: Draw, scalars: kernels.Scalars, threads: int, facts: Known | None = None
     ) -> Callable[[], None]:
         """One micro-step; the gradients have been pointed to, and ``k`` is rounded to the compute dtype.
 
         ``facts`` are those of the tensors of which the parameters are shards, or None for what is whole.
         """
-        look, policy = self._look(threads, facts), self.table.policy(k.draw)
+        look, policy = self._look(threads, facts), self.table.policy(draw)
         means, has_nan = look(self._scaled & k.moves, threads, policy)
         rates, decays = self._constants(k)
         if not look.all_whole:

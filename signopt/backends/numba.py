@@ -110,13 +110,15 @@ class NumbaBackend(Backend):
         threads = max(1, min(self.threads, table.elements // WORTH_A_THREAD))
         k, scalars = self._rounded(table, coefficients)
         if isinstance(k, TigerCoefficients):
-            return self._tigers[table].prepare(k, scalars, threads, facts and [facts[i] for i in table.indices])
-        return table.prepare(getattr(kernels, k.rule), threads, table.elements, scalars, table.policy(k.draw))
+            known = facts and [facts[i] for i in table.indices]
+            return self._tigers[table].prepare(k, coefficients.draw, scalars, threads, known)
+        policy = table.policy(coefficients.draw)
+        return table.prepare(getattr(kernels, k.rule), threads, table.elements, scalars, policy)
 
     def _rounded(self, table: TensorTable, coefficients: Coefficients) -> tuple[Any, kernels.Scalars]:
-        """The coefficients in the compute dtype, formed anew if they are another object than at the step before."""
+        """The coefficients in the compute dtype, formed anew if any number is another than at the step before."""
         known = self._formed.get(table)
-        if known is None or known[0] is not coefficients:
+        if known is None or not (known[0] is coefficients or known[0].same_numbers(coefficients)):
             k = coefficients.rounded(table.compute.name)
             known = self._formed[table] = coefficients, (k, table.scalars(**_SCALARS[k.rule](k)))
         return known[1]

@@ -35,6 +35,14 @@ class Coefficients:
         """The names of the fields that multiply arrays."""
         return [field.name for field in fields(cls) if field.type == "float"]
 
+    def same_numbers(self, other: Coefficients) -> bool:
+        """Whether ``other`` was made of the very same numbers: by :func:`~dataclasses.replace`, with another ``draw``.
+
+        Objects are compared, since 0 equals −0 and NaN nothing.
+        """
+        its = vars(other)
+        return all(value is its[name] for name, value in vars(self).items() if name != "draw")
+
     def rounded(self, compute: str, xp: Namespace | None = None) -> Self:
         """These coefficients, each rounded once to the compute dtype (``"float64"`` or ``"float32"``).
 
