@@ -5,8 +5,9 @@ python docs/checks_table.py matrix.json docs/checks.md
 
 A matrix for each rule does as well, and can be made on as many processors as there are rules:
 
-for rule in lion signum tiger muon; do signopt mutants --rule $rule --dtype float32 --json $rule.json; done
-python docs/checks_table.py lion.json signum.json tiger.json muon.json docs/checks.md
+rules="lion signum tiger muon stochastic-rounding"
+for rule in $rules; do signopt mutants --rule $rule --dtype float32 --json $rule.json; done
+python docs/checks_table.py $(printf '%s.json ' $rules) docs/checks.md
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from signopt.conformance.checks import REGISTRY, Check
 HEAD = """# What each check is for
 
 From `signopt mutants --dtype float32 --json matrix.json` and `python docs/checks_table.py matrix.json docs/checks.md`:
-suite {suite}, profile {profile}, {dtypes}, {mutants} mutants and {right} right ports. *Catches* counts the mutants
-that fail the check; the last column names mutants that would pass without it, or says why it stays.
+suite {suite}, profile {profile}, {dtypes}, {mutants} mutants and {right} right ports of {rules}. *Catches* counts
+the mutants that fail the check; the last column names mutants that would pass without it, or says why it stays.
 
 """
 
@@ -66,6 +67,7 @@ def lines(matrix: dict[str, Any]) -> Iterator[str]:
         dtypes=" and ".join(matrix["dtypes"]),
         mutants=len(mutants),
         right=len(matrix["rows"]) - len(mutants),
+        rules=", ".join(matrix["checks"]),
     ).rstrip("\n")
     yield ""
     yield "| check | proves | catches | only it catches, or why it stays |"

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from signopt.commands._exit_codes import FAILED, PASSED
+from signopt.commands._exit_codes import COULD_NOT_RUN, FAILED, PASSED
 from signopt.conformance.evidence.grid import matrix_picture
-from signopt.conformance.evidence.kill_matrix import Matrix, Row, kill_matrix
-from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.evidence.kill_matrix import RULES, Matrix, Row, kill_matrix
 
 __all__ = ["run"]
 
@@ -19,7 +18,7 @@ __all__ = ["run"]
 def run(options: argparse.Namespace) -> int:
     """Run the suite against its own mutants and right ports; print the kill matrix, and write it if asked to."""
     matrix = kill_matrix(
-        [options.rule] if options.rule else MUTANTS,
+        [options.rule] if options.rule else RULES,
         profile=options.profile,
         dtypes=options.dtype or ("float32", "float64"),
         seeds=range(options.seeds),
@@ -27,6 +26,9 @@ def run(options: argparse.Namespace) -> int:
         enough=2 if options.quick else None,
         progress=_progress,
     )
+    if not any(row.runs for row in matrix.rows):
+        print("no port was run: none shows in this rule, with this id, and in these dtypes", file=sys.stderr)
+        return COULD_NOT_RUN
     if options.json:
         Path(options.json).write_text(json.dumps(matrix.to_dict(), indent=1) + "\n", encoding="utf-8")
     if options.picture:

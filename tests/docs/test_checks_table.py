@@ -27,8 +27,10 @@ def matrix(rule, check, caught, **changes):
 
 def test_a_matrix_for_each_rule_gives_one_page(table):
     one, two = matrix("muon", "identity/norm", True), matrix("signum", "step/sign", False)
-    page = "\n".join(table.lines(table.joined([one, two])))
-    assert "2 mutants and 2 right ports" in page
+    rounding = matrix("stochastic-rounding", "rounding/nan", True)
+    page = "\n".join(table.lines(table.joined([one, two, rounding])))
+    assert "3 mutants and 3 right ports of muon, signum, stochastic-rounding." in page
+    assert "| `rounding/nan` |" in page
     assert "| `identity/norm` |" in page
     assert "only it: `muon/wrong`" in page
 

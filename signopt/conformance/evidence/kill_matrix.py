@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.mutants.rounding import RIGHT_ROUNDING, ROUNDING, RoundingVariant
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult
 from signopt.conformance.suite import check, select
 
-__all__ = ["Matrix", "Row", "kill_matrix"]
+__all__ = ["RULES", "Matrix", "Row", "kill_matrix"]
 
 Wrap = Callable[[Port], Port]
+AnyVariant = Variant | RoundingVariant
+
+RULES = (*MUTANTS, RoundingVariant.rule)
+"""The rules that have mutants."""
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Row:
     A run is one dtype with one seed. ``unrun`` names the checks that could not run.
     """
 
-    variant: Variant
+    variant: AnyVariant
     right: bool
     runs: int = 0
     failing: int = 0
@@ -122,13 +127,13 @@ class Matrix:
 
 
 def kill_matrix(
-    rules: Iterable[str] = tuple(MUTANTS),
+    rules: Iterable[str] = RULES,
     *,
     profile: str = "standard",
     dtypes: Sequence[str] = ("float32", "float64"),
     seeds: Sequence[int] = (0,),
     wrap: Wrap = lambda port: port,
-    only: Callable[[Variant], bool] = lambda variant: True,
+    only: Callable[[AnyVariant], bool] = lambda variant: True,
     enough: int | None = None,
     progress: Callable[[Row], None] = lambda row: None,
 ) -> Matrix:
@@ -139,7 +144,8 @@ def kill_matrix(
     rules, profile, dtypes, seeds
         What is run; a variant is run in those of the dtypes in which it shows.
     wrap : callable
-        Put around every mutant, for instance :func:`hide_momentum`: it must be caught all the same.
+        Put around every mutant, for instance :func:`hide_momentum`: it must be caught all the same. A stochastic
+        rounding has no momentum, and is run as it is.
     only : callable
         Which variants to run.
     enough : int, optional
@@ -153,28 +159,40 @@ def kill_matrix(
     checks = {rule: [each.id for each in select(rule, profile)] for rule in rules}
     matrix = Matrix(profile, dtypes, seeds, checks, enough)
     for rule in rules:
-        ports = [(v, False) for v in MUTANTS.get(rule, ())] + [(v, True) for v in RIGHT_PORTS.get(rule, ())]
-        for variant, right in ports:
+        for variant, right in _ports(rule):
             if only(variant):
-                matrix.rows.append(_row(variant, right, matrix, wrap if not right else lambda port: port))
+                matrix.rows.append(_row(variant, right, matrix, wrap))
                 progress(matrix.rows[-1])
     return matrix
 
 
-def _row(variant: Variant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
+def _ports(rule: str) -> list[tuple[AnyVariant, bool]]:
+    """The mutants of a rule, and its right ports."""
+    if rule == RoundingVariant.rule:
+        return [(v, False) for v in ROUNDING] + [(v, True) for v in RIGHT_ROUNDING]
+    return [(v, False) for v in MUTANTS.get(rule, ())] + [(v, True) for v in RIGHT_PORTS.get(rule, ())]
+
+
+def _row(variant: AnyVariant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
     row = Row(variant, right)
     for dtype in matrix.dtypes:
         if dtype in variant.dtypes:
             for seed in matrix.seeds:
-                _run(row, wrap(variant()), matrix, dtype, seed)
+                _run(row, _port(variant, right, wrap, seed), matrix, dtype, seed)
     return row
+
+
+def _port(variant: AnyVariant, right: bool, wrap: Wrap, seed: int) -> Any:
+    if isinstance(variant, RoundingVariant):
+        return variant(seed)
+    return variant() if right else wrap(variant())
 
 
 class _EnoughError(Exception):
     """A run has shown what is asked of it."""
 
 
-def _run(row: Row, port: Port, matrix: Matrix, dtype: str, seed: int) -> None:
+def _run(row: Row, port: Any, matrix: Matrix, dtype: str, seed: int) -> None:
     """One run, which in a quick matrix begins with the checks that caught this mutant before, and may end there."""
     row.runs += 1
     again = matrix.enough is not None and not row.right and bool(row.failed)
@@ -183,7 +201,7 @@ def _run(row: Row, port: Port, matrix: Matrix, dtype: str, seed: int) -> None:
 
 
 def _fails(
-    row: Row, port: Port, matrix: Matrix, dtype: str, seed: int, enough: int | None, only: frozenset[str] | None = None
+    row: Row, port: Any, matrix: Matrix, dtype: str, seed: int, enough: int | None, only: frozenset[str] | None = None
 ) -> bool:
     failed: set[str] = set()
     unrun: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,10 @@ ALL = np.uint32(0xFFFF0000)
 @dataclass(frozen=True)
 class RoundingVariant:
     """A port of stochastic rounding that differs from the plain one in a few pieces."""
+
+    rule: ClassVar[str] = "stochastic-rounding"
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
+    """Of what is rounded."""
 
     id: str
     summary: str

@@ -89,3 +89,19 @@ def test_the_command_writes_json_and_exits_by_the_result(tmp_path: Path, capsys:
     assert [row["id"] for row in data["rows"]] == ["no-op-wholly"]
     assert data["survivors"] == data["accused"] == []
     assert "killed 1 of 1 mutants" in capsys.readouterr().out
+
+
+def test_stochastic_roundings_have_a_matrix_too() -> None:
+    few = {"plain", "llm.c", "torchao"}
+    found = kill_matrix(["stochastic-rounding"], profile="core", dtypes=["float32"], only=lambda v: v.id in few)
+    assert {row.variant.id: (row.right, row.runs, row.failing) for row in found.rows} == {
+        "torchao": (False, 1, 1),
+        "llm.c": (False, 1, 1),
+        "plain": (True, 1, 0),
+    }
+    assert found.to_dict()["checks"]["stochastic-rounding"][0].startswith("rounding/")
+
+
+def test_a_matrix_of_no_run_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["mutants", "--rule", "stochastic-rounding", "--dtype", "bfloat16"]) == 2
+    assert "no port was run" in capsys.readouterr().err
