@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.mutants.rounding import RoundingVariant
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 from signopt.conformance.port import Arrays
 from signopt.conformance.report import Report, Trace
+from signopt.conformance.rounding_diagnosis import explain_rounding
 
 __all__ = ["Explanation", "explain", "explanations"]
 
@@ -50,6 +52,8 @@ class Explanation:
 
 def explain(report: Report) -> list[str]:
     """Sentences that name the known bugs which reproduce the traces of the failed checks, best first; at most three."""
+    if report.rule == RoundingVariant.rule:
+        return explain_rounding(report)
     return [str(explanation) for explanation in explanations(report)[:3]]
 
 

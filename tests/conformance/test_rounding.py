@@ -142,3 +142,30 @@ def test_the_checks_are_those_of_this_rule_alone():
     assert len(own) == 13
     assert all(each.group == "rounding" and each.profile in PROFILES for each in own)
     assert np.dtype("bfloat16").itemsize == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("torchao", "nan"),
+        ("llm.c", "nan"),
+        ("dither-two", "representable"),
+        ("words-8", "frequency"),
+        ("poisson", "every-size"),
+        ("fair-coin", "every-size"),
+    ],
+)
+def test_the_diagnosis_names_the_bug(name, asked):
+    report = check(IDS[name](seed=9), only=[f"rounding/{asked}", "rounding/shapes"])
+    assert name in [line.rpartition("/")[2].rstrip("]") for line in report.diagnosis]
+    assert all(failure.looks_like for result in report.checks for failure in result.failures)
+
+
+def test_words_that_come_again_in_a_later_call_are_named():
+    report = check(IDS["constant-seed"], only=["rounding/steps"])
+    assert "again, 1 calls later: is the seed advanced" in report.checks[0].failures[0].message
+    assert report.diagnosis == []
+
+
+def test_a_right_port_has_no_diagnosis():
+    assert check(RoundingPort, profile="core").diagnosis == []

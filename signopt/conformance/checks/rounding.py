@@ -64,7 +64,14 @@ def _judge(session: Session, x: Array, got: Array, what: str) -> None:
         allowed = "any NaN" if is_nan.ravel()[i] else f"0x{x_bits >> 16:04x} or the next from zero"
         if not x_bits & 0xFFFF and not is_nan.ravel()[i]:
             allowed = f"0x{x_bits >> 16:04x}: bfloat16 has this number"
-        session.fail(_message(x_bits, result_bits, what), allowed=allowed, got=f"0x{result_bits:04x}")
+        session.fail(
+            _message(x_bits, result_bits, what), allowed=allowed, got=f"0x{result_bits:04x}", inputs=_input(x_bits)
+        )
+
+
+def _input(x: int, **counted: int) -> dict[str, Any]:
+    """What the diagnosis asks the mutants for: what became of the number with these bits, or how often it went up."""
+    return {"x": f"0x{x:08x}", **counted}
 
 
 def _message(x: int, got: int, what: str) -> str:
@@ -117,14 +124,15 @@ def shapes(session: Session) -> None:
         _judge(session, view, _round(session, view).reshape(view.shape), f"an array of shape {view.shape}")
 
 
-def _expect(session: Session, count: int, n: int, p: float, what: str) -> None:
-    """Demand that a count lies between the bounds of Binomial(n, p)."""
+def _expect(session: Session, count: int, n: int, p: float, what: str, x: int | None = None) -> None:
+    """Demand that a count lies between the bounds of Binomial(n, p); ``x`` if it is that of one number going up."""
     least, most = bounds(n, p)
     if not least <= count <= most:
         session.fail(
             f"{what}: {count} of {n}, and {n * p:.6g} are expected",
             allowed=f"{least} to {most}",
             got=str(count),
+            inputs={} if x is None else _input(x, count=count, of=n),
         )
 
 
@@ -142,7 +150,8 @@ def frequency(session: Session) -> None:
     for high, low in _places(session):
         got = _round(session, np.full(COPIES, _float(high << 16 | low)[0]))
         up = int(np.count_nonzero(got == high + 1))
-        _expect(session, up, COPIES, low / 65536, f"of x = 0x{high:04x}{low:04x} away from zero")
+        x = high << 16 | low
+        _expect(session, up, COPIES, low / 65536, f"of x = 0x{x:08x} away from zero", x)
 
 
 @check("rounding/resolution", rules=RULE)
@@ -152,7 +161,8 @@ def resolution(session: Session) -> None:
         up = 0
         for _ in range(16):
             up += int(np.count_nonzero(_round(session, np.full(COPIES, _float(0x3F80 << 16 | low)[0])) == 0x3F81))
-        _expect(session, up, 16 * COPIES, low / 65536, f"of x = 0x3f80{low:04x} away from zero")
+        x = 0x3F80 << 16 | low
+        _expect(session, up, 16 * COPIES, low / 65536, f"of x = 0x{x:08x} away from zero", x)
 
 
 def _halves(session: Session, shape: int | tuple[int, ...] = COPIES, low: int = 0x8000) -> Array:
@@ -160,8 +170,11 @@ def _halves(session: Session, shape: int | tuple[int, ...] = COPIES, low: int = 
     return np.equal(_round(session, np.full(shape, _float(0x3F80 << 16 | low)[0])), 0x3F81)
 
 
-def _unlike_itself(session: Session, bits: Array, what: str) -> None:
-    """Demand of fair bits, in one row, that those any number of places apart agree as often as they differ."""
+def _unlike_itself(session: Session, bits: Array, what: str, size: int = 0) -> None:
+    """Demand of fair bits, in one row, that those any number of places apart agree as often as they differ.
+
+    ``size`` is that of a call, if there were many.
+    """
     count = bits.size
     spectrum = np.fft.rfft(2.0 * bits.ravel() - 1.0, 2 * count)
     surplus = np.rint(np.fft.irfft(np.abs(spectrum) ** 2)[1:count])
@@ -170,9 +183,11 @@ def _unlike_itself(session: Session, bits: Array, what: str) -> None:
     lag = int(np.argmax(over)) + 1
     if over[lag - 1] > 1:
         agree, of = (int(pairs[lag - 1]) + int(surplus[lag - 1])) // 2, int(pairs[lag - 1])
-        most = float(most_surplus(of)) / 2
+        most, whole = float(most_surplus(of)) / 2, size and lag % size == 0
         session.fail(
-            f"{what}, {lag} places apart, agree in {agree} of {of} pairs, and {of / 2:.6g} are expected",
+            f"{what}, {lag} places apart, agree in {agree} of {of} pairs, and {of / 2:.6g} are expected"
+            + (": words are used again" if 4 * agree > 3 * of else "")
+            + (f", {lag // size} calls later: is the seed advanced, and shared with nobody?" if whole else ""),
             allowed=f"{of / 2 - most:.0f} to {of / 2 + most:.0f}", got=str(agree),
         )  # fmt: skip
 
@@ -192,7 +207,9 @@ def steps(session: Session) -> None:
     """Each call has words of its own, whatever was rounded before, and in whatever shape."""
     shapes = ((COPIES // 8,), (COPIES // 8,), (256, COPIES // 2048))
     calls = [_halves(session, shapes[i % 3]).ravel() for i in range(40)]
-    _unlike_itself(session, np.concatenate(calls), f"roundings in 40 calls of {COPIES // 8} numbers in a row")
+    _unlike_itself(
+        session, np.concatenate(calls), f"roundings in 40 calls of {COPIES // 8} numbers in a row", COPIES // 8
+    )
 
 
 @check("rounding/every-size", rules=RULE)
@@ -205,7 +222,8 @@ def every_size(session: Session) -> None:
         x = np.repeat(_float((highs << 16 | low).astype(np.uint32)), 512)
         counts = (_round(session, x) == np.repeat(highs + 1, 512)).reshape(-1, 512).sum(axis=1)
         for high, count in zip(highs.tolist(), counts.tolist(), strict=True):
-            _expect(session, count, 512, chance, f"of x = 0x{high:04x}{low:04x} away from zero")
+            bits = high << 16 | low
+            _expect(session, count, 512, chance, f"of x = 0x{bits:08x} away from zero", bits)
 
 
 @check("rounding/tails", rules=RULE)

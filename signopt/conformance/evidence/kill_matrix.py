@@ -166,11 +166,11 @@ def kill_matrix(
     return matrix
 
 
-def _ports(rule: str) -> list[tuple[AnyVariant, bool]]:
+def _ports(rule: str) -> Sequence[tuple[AnyVariant, bool]]:
     """The mutants of a rule, and its right ports."""
     if rule == RoundingVariant.rule:
-        return [(v, False) for v in ROUNDING] + [(v, True) for v in RIGHT_ROUNDING]
-    return [(v, False) for v in MUTANTS.get(rule, ())] + [(v, True) for v in RIGHT_PORTS.get(rule, ())]
+        return [*((v, False) for v in ROUNDING), *((v, True) for v in RIGHT_ROUNDING)]
+    return [*((v, False) for v in MUTANTS.get(rule, ())), *((v, True) for v in RIGHT_PORTS.get(rule, ()))]
 
 
 def _row(variant: AnyVariant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
