@@ -56,10 +56,9 @@ def keras(make: Make) -> None:
     port = started(make(), {"w": np.zeros((2, 2))}, lr=1.0, beta=0.0, nesterov=False)
     x = -stepped(port, w=given)["w"]
     np.testing.assert_allclose(x, [[-0.4422, 0.6457], [0.7285, 0.2968]], rtol=1e-3, atol=1e-3)
-    ours, theirs = (started(port, {"w": [[1, 2], [3, 4]]}, lr=0.5, adjust_lr_fn="match_rms_adamw")
-                    for port in (right(), make()))  # fmt: skip
-    wanted, param = (stepped(port, w=[[1, 6], [7, 2]])["w"] for port in (ours, theirs))
-    np.testing.assert_allclose(param, wanted, rtol=1e-2, atol=1e-2)
+    port = started(make(), {"w": [[1, 2], [3, 4]]}, lr=0.5, adjust_lr_fn="match_rms_adamw")
+    param = stepped(port, w=[[1, 6], [7, 2]])["w"]
+    np.testing.assert_allclose(param, [[0.988775, 1.887053], [2.873428, 3.97035]], rtol=1e-2, atol=1e-2)
     port = started(make(), {"w": [[1, 2], [3, 4]]}, lr=1.0, weight_decay=0.01)
     param = stepped(port, w=np.zeros((2, 2)))["w"]
     np.testing.assert_allclose(param, 0.99 * np.array([[1, 2], [3, 4]]), rtol=1e-4)

@@ -141,7 +141,7 @@ def _keras(backend: str, **choices: Any) -> Candidate:
             lambda hyper: import_module("keras").optimizers.Muon(**_of_keras(hyper), exclude_embeddings=False),
             _of_keras, "momentums",
             version=version_of("keras"), momentum_form="sum", eps_form="add", decay="first",
-            hyper="float32", fixed=("eps", "adjust_lr_fn"), defaults={"adjust_lr_fn": "match_rms_adamw"}, **choices,
+            fixed=("eps", "adjust_lr_fn"), defaults={"adjust_lr_fn": "match_rms_adamw"}, **choices,
         )  # fmt: skip
 
     return Candidate(f"keras/{backend}", "muon", "keras", ("keras", backend), build, {"KERAS_BACKEND": backend})
