@@ -10,7 +10,7 @@ leaves numbers alone which the port changed is none, however little: "never writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,13 @@ class Explanation:
         return f"{verb} {self.mutant.summary}{link} [{self.mutant.rule}/{self.mutant.id}]"
 
 
-def explain(report: Report) -> list[str]:
-    """Sentences that name the known bugs which reproduce the traces of the failed checks, best first; at most three."""
+def explain(report: Report, check: Callable[..., Report] | None = None) -> list[str]:
+    """Sentences that name the known bugs which reproduce the traces of the failed checks, best first; at most three.
+
+    Those of a stochastic rounding are told apart by running checks on them with ``check``, if it is given.
+    """
     if report.rule == RoundingVariant.rule:
-        return explain_rounding(report)
+        return explain_rounding(report, check)
     return [str(explanation) for explanation in explanations(report)[:3]]
 
 

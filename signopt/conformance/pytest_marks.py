@@ -12,7 +12,7 @@ from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, as_port
 from signopt.conformance.errors import CheckNotRun
 from signopt.conformance.report import CheckResult, Report
-from signopt.conformance.suite import run_check, select
+from signopt.conformance.suite import check, run_check, select
 
 __all__ = ["CheckCall", "parametrize"]
 
@@ -44,7 +44,7 @@ class CheckCall:
 def _failed(result: CheckResult, described: Mapping[str, Any]) -> str:
     """What the check proves, the known bug that its failures look like, and the failures."""
     report = Report(described["name"], described["rule"], result.id, declared=described, checks=[result])
-    report.explain(diagnosis.explain(report))
+    report.explain(diagnosis.explain(report, check))
     return "\n".join([f"{result.id}: {result.proves}", *report.diagnosis[:1], *map(str, result.failures)])
 
 

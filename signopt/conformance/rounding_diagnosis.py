@@ -7,7 +7,7 @@ the ones stay that fail the same sure checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,17 +26,26 @@ MOST = 3
 SURE = ("rounding/nan", "rounding/shapes", "rounding/neighbours", "rounding/representable")
 
 
-def explain_rounding(report: Report) -> list[str]:
+def explain_rounding(report: Report, check: Callable[..., Report] | None = None) -> list[str]:
     """Sentences that name the known bugs which do what the failures say, those of published libraries first."""
     failures = [failure for result in report.checks for failure in result.failures if failure.inputs]
     chosen = [failure for turn in _in_turn(failures) for failure in turn][:MOST_FAILURES]
     if not chosen:
         return []
     scored = [(*_score(variant, chosen), variant) for variant in ROUNDING]
-    likely = sorted(
-        (each for each in scored if each[0] >= ENOUGH), key=lambda each: (*(-n for n in each[:2]), not each[2].source)
-    )
-    return [_sentence(variant) for *_, variant in likely if _agrees(variant, report)][:MOST]
+    likely = sorted((each for each in scored if each[0] >= ENOUGH), key=_preference)
+    ran = [result.id for result in report.checks if result.id in SURE]
+
+    def agrees(variant: RoundingVariant) -> bool:
+        """Whether a mutant fails those of the sure checks that failed, in the same way, and no other that ran."""
+        return not check or not ran or _failed(check(variant(), only=ran, diagnose=False)) == _failed(report)
+
+    return [_sentence(variant) for *_, variant in likely if agrees(variant)][:MOST]
+
+
+def _preference(each: tuple[float, float, RoundingVariant]) -> tuple[float, float, bool]:
+    score, often, variant = each
+    return -score, -often, not variant.source
 
 
 def _in_turn(failures: Sequence[Failure]) -> Iterator[list[Failure]]:
@@ -70,14 +79,6 @@ def _share(port: Any, failure: Failure) -> float:
     share = np.count_nonzero(got == (x[0] >> 16) + 1) / COPIES
     variance = max(share * (1 - share), 1 / COPIES) * (1 / seen["of"] + 1 / COPIES)
     return float(abs(seen["count"] / seen["of"] - share) <= WIDTH * variance**0.5)
-
-
-def _agrees(variant: RoundingVariant, report: Report) -> bool:
-    """Whether a mutant fails those of the sure checks that failed in the same way, and no other of those that ran."""
-    from signopt.conformance.suite import check
-
-    ran = [result.id for result in report.checks if result.id in SURE]
-    return not ran or _failed(check(variant(), only=ran, diagnose=False)) == _failed(report)
 
 
 def _failed(report: Report) -> set[tuple[str, bool]]:

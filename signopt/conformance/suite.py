@@ -84,7 +84,7 @@ def check(
             progress(report.checks[-1], number, len(plan))
     apply_deviations(report, deviations or {})
     if diagnose and report.counts["failed"]:
-        report.explain(diagnosis.explain(report))
+        report.explain(diagnosis.explain(report, check))
     return report
 
 
