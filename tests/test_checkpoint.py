@@ -14,6 +14,7 @@ import signopt
 from signopt.schedules import Cosine
 from tests.bits import assert_same_bits
 from tests.test_optimizer import assert_unchanged, snapshot
+from tests.thin import diagonal
 
 
 def saved_file(folder, opt=None):
@@ -71,8 +72,9 @@ def test_the_file_holds_the_momentum_and_nothing_executable(tmp_path):
         assert_same_bits(file.get_tensor("momentum/a/b"), opt.momentum["a/b"])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("backend", ["auto", "portable"])
+@pytest.mark.parametrize(
+    ("dtype", "backend"), diagonal(["float64", "float32", "float16", "bfloat16"], ["auto", "portable"])
+)
 def test_torch_tensors_of_every_dtype(dtype, backend, tmp_path):
     torch = pytest.importorskip("torch")
     param = torch.linspace(-1, 1, 6, dtype=getattr(torch, dtype)).reshape(2, 3)

@@ -52,9 +52,16 @@ def test_every_size_and_alignment(rule, pair):
 NARROW = {("float32", "float32"), ("bfloat16", "float32")}
 """Pairs that run with finite numbers alone too, by which a NaN cannot hide what is beside it; the others are slow."""
 
+
+def marks(finite, at, pair):
+    if finite:
+        return [] if pair in NARROW else [pytest.mark.slow]
+    return [pytest.mark.thorough] if at % 2 else []
+
+
 FINITE_OR_NOT = [
-    pytest.param(finite, *pair, marks=pytest.mark.slow if finite and pair not in NARROW else [])
-    for pair in DTYPE_PAIRS
+    pytest.param(finite, *pair, marks=marks(finite, at, pair))
+    for at, pair in enumerate(DTYPE_PAIRS)
     for finite in (True, False)
 ]
 

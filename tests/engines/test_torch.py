@@ -12,7 +12,7 @@ from signopt.conformance.adapters.own_torch import OWN_TORCH  # noqa: E402
 from signopt.conformance.adapters.torch import from_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
 from tests.engines.torch_cases import KINDS, build, give_grads, matrices, rule_step  # noqa: E402
-from tests.thin import diagonal  # noqa: E402
+from tests.thin import diagonal, some  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:all zero")
 
@@ -244,7 +244,7 @@ def test_every_layout(kind, tensor):
     assert_same_bits(param.detach().numpy(), expected[0])
 
 
-@pytest.mark.parametrize("candidate", OWN_TORCH, ids=lambda candidate: candidate.rule)
+@pytest.mark.parametrize("candidate", some(OWN_TORCH, every=2), ids=lambda candidate: candidate.rule)
 def test_it_is_a_conforming_port(candidate):
     """`signopt check signopt/torch --profile strict` takes minutes; here is what a test has time for."""
     report = check(candidate.build(), profile="core")

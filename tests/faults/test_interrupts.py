@@ -26,6 +26,11 @@ CASES = [
     pytest.param("numba", 3, "torch", marks=[NEEDS_NUMBA, NEEDS_TORCH]),
     pytest.param("cupy", 1, "cupy", marks=needs_cupy),
 ]
+EVERY_RUN = [
+    *CASES[:2],
+    pytest.param("numba", 3, "numpy", marks=[NEEDS_NUMBA, pytest.mark.thorough]),
+    CASES[3],
+]
 WHOLE = {"torn": 0, "late": 0, "hung": 0}
 HAS_TIMERS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 
@@ -40,7 +45,7 @@ def interrupted(backend, threads, library, count):
 
 
 @HAS_TIMERS
-@pytest.mark.parametrize(("backend", "threads", "library"), CASES)
+@pytest.mark.parametrize(("backend", "threads", "library"), EVERY_RUN)
 def test_nothing_is_torn(backend, threads, library):
     found = interrupted(backend, threads, library, 40)
     assert found == {"step": WHOLE | {"interrupts": 40}, "load": WHOLE | {"interrupts": 40}}

@@ -95,8 +95,12 @@ def test_torch_and_every_backend_have_the_same_bits(rule, mode):
 
 @pytest.mark.parametrize(
     ("interruptions", "compiled"),
-    [(40, ["lion"]), pytest.param(200, list(OPTIMIZERS), marks=pytest.mark.slow)],
-    ids=["some", "many"],
+    [
+        (15, ["lion"]),
+        pytest.param(40, ["lion"], marks=pytest.mark.thorough),
+        pytest.param(200, list(OPTIMIZERS), marks=pytest.mark.slow),
+    ],
+    ids=["few", "some", "many"],
 )
 def test_a_run_goes_on_after_any_interruption_as_if_nothing_had_happened(tmp_path, interruptions, compiled):
     """The rules that Numba compiles here; it takes ten seconds for each pair of dtypes and mode of Tiger."""

@@ -8,7 +8,7 @@ import pytest
 import signopt
 from tests.bits import assert_same_bits, random_triple
 from tests.rules.test_namespaces import LIBRARIES, LIBRARY_DTYPES, _jax, _layouts
-from tests.thin import diagonal
+from tests.thin import diagonal, some
 
 OPTIONS = {
     "default": {},
@@ -126,7 +126,7 @@ def test_layout_changes_no_bit_of_the_momentum():
         assert_same_bits(momentum, expected[1])
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("options", some(OPTIONS.values(), every=3), ids=OPTIONS)
 def test_jit_and_vmap(options):
     jax = importlib.import_module("jax")
     stacks = random_triple((3, 4, 6), np.float32)
