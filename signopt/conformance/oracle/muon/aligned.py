@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.muon.law import Expected, Forms, scale_of
 from signopt.conformance.oracle.muon.units import Precision
 from signopt.conformance.oracle.step import Fault
@@ -23,7 +24,11 @@ WORST_CONDITION = 100.0
 LARGEST_EPS, ABOVE_EPS = 1e-6, 1e3
 """Of a smaller norm, in proportion to ε, ε takes part in X; an orthogonaliser may have an ε of its own."""
 UNITS = 512
-"""Units of the arithmetic, times the condition of u, that rounding may turn or stretch X by: measured, not proven."""
+UNITS_OF_16_BITS = 64
+"""Units of the arithmetic, or of what has 16 bits, times the condition of u, that rounding may turn or stretch X by.
+
+Measured, not proven: of four polynomials in 16 bits, with errors of up to a whole ulp at random, the worst took 43.
+"""
 
 
 def misaligned(
@@ -64,4 +69,5 @@ def _apart(sigma: Array, wanted: tuple[float, float]) -> Array:
 
 def _slack(p: Array, rate: float, sigma: Array, precision: Precision) -> float:
     unit = max(precision.unit, precision.elementwise, precision.storage_rounding)
-    return UNITS * unit * float(sigma[0] / sigma[-1]) * (1 + float(np.abs(p).max(initial=0.0)) / rate)
+    units = UNITS if unit <= float(FORMATS["float32"].unit) else UNITS_OF_16_BITS
+    return units * unit * float(sigma[0] / sigma[-1]) * (1 + float(np.abs(p).max(initial=0.0)) / rate)

@@ -10,6 +10,8 @@ from signopt.conformance import check
 from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, hide_momentum
 from signopt.conformance.numpy_ports.muon import MuonPort
+from signopt.conformance.numpy_ports.muon_forms import stored
+from signopt.conformance.numpy_ports.variant import variant
 
 HALVES = ("float16", "bfloat16")
 SHORT = ["identity/look-ahead", "identity/rate", "polynomial/mixed"]
@@ -55,3 +57,25 @@ def test_a_momentum_may_be_read_back_or_not(key, dtype):
 
 def test_a_port_may_choose_anew_in_each_step():
     assert verdict(EitherWay(), "bfloat16") == "pass"
+
+
+QUINTIC = [
+    (4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037), (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(("look", "expected"), [(None, "pass"), (lambda self, m, g, fresh: g + fresh, "fail")])
+def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(look, expected, dtype, storage):
+    declared = {"ns_dtype": dtype, "orthogonalizer": [0.9, 1.15], "dtypes": [storage]}
+    pieces = {
+        **stored(dtype),
+        "triples": lambda self: QUINTIC,
+        "declared": declared,
+        **({"look": look} if look else {}),
+    }
+    judged = variant("muon", "quintic", "another polynomial", dtypes=(storage,), **pieces)()
+    only = ["turning/look-ahead", "iteration/default"]
+    assert check(judged, dtypes=[storage], only=only, diagnose=False).verdict == expected
