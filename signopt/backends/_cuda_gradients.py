@@ -76,6 +76,7 @@ class Recogniser:
         return self._location
 
     def _keep(self, grads: Sequence[Array], location: Location) -> Location:
+        self._same.forget()
         self._location = location
         self._same.remember(grads)
         return location

@@ -184,6 +184,7 @@ class _Sharing(Backend):
         self._inner = self._bridge.backend([*map(view, params)], [*map(view, momenta)], roles, storage.seen(view))
         self._seen = SameArrays()
         self._views: list[Array] = []
+        self._taken_in = False
 
     def prepare(
         self,
@@ -193,12 +194,14 @@ class _Sharing(Backend):
         unchanged: bool = False,
         facts: Known | None = None,
     ) -> Callable[[], None]:
-        unchanged = (unchanged and self._seen.anything) or self._seen.are(grads)
-        if not unchanged:
+        if not ((unchanged and self._seen.anything) or self._seen.are(grads)):
             self._look_at(grads)
+        # What the inner backend was given last counts only if it has taken all of it in: it may have been interrupted.
+        unchanged, self._taken_in = self._taken_in, False
         with self._bridge.stream():
             known = facts and [None if its is None else self._bridge.view(its) for its in facts]
             write = self._inner.prepare(self._views, coefficients, unchanged=unchanged, facts=known)
+        self._taken_in = facts is None
         return lambda: self._write(write, grads)
 
     def _write(self, write: Callable[[], None], grads: Sequence[Array]) -> None:
@@ -215,4 +218,5 @@ class _Sharing(Backend):
 
     def _drop_views(self, dead: Any = None) -> None:
         self._seen.forget()
+        self._taken_in = False
         self._views = []
