@@ -257,7 +257,7 @@ def main(wanted: Sequence[str]) -> None:
         before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
         if not mark:
             continue
-        page.write_text(before + mark + made + rest[rest.index("\n<!-- end -->") :], encoding="utf-8")
+        page.write_text(f"{before}{mark}{made}\n{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
