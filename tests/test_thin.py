@@ -31,6 +31,12 @@ def test_some_of_many():
     assert kept(keeping("abc", "cb")) == [("b",), ("c",)]
 
 
+def test_params_keep_their_names_and_marks():
+    first, second = some([pytest.param(1, 2, id="a"), pytest.param(3, 4, id="b", marks=pytest.mark.slow)], every=2)
+    assert (first.values, first.id, first.marks) == ((1, 2), "a", [])
+    assert (second.values, second.id, [mark.name for mark in second.marks]) == ((3, 4), "b", ["slow", "thorough"])
+
+
 def test_a_case_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"no such cases: \['z'\]"):
         keeping("abc", "az")

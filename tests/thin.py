@@ -26,11 +26,15 @@ def some(cases, every, also=()):
 
 
 def keeping(cases, kept):
-    """``kept`` in every run, of single values or of tuples of them; a name that is no case is a mistake."""
+    """``kept`` in every run, of values, tuples of them or ``pytest.param``; a name that is no case is a mistake."""
     cases, kept = list(cases), list(kept)
     unknown = [each for each in kept if each not in cases]
     if unknown:
         raise ValueError(f"no such cases: {unknown}")
-    values = [case if isinstance(case, tuple) else (case,) for case in cases]
-    marks = [[] if case in kept else pytest.mark.thorough for case in cases]
-    return [pytest.param(*each, marks=mark) for each, mark in zip(values, marks, strict=True)]
+    return [_marked(case, [] if case in kept else [pytest.mark.thorough]) for case in cases]
+
+
+def _marked(case, marks):
+    if hasattr(case, "marks"):
+        return pytest.param(*case.values, marks=[*case.marks, *marks], id=case.id)
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=marks)
