@@ -90,6 +90,18 @@ def stepped(rule, hyper, order, name, param, grad, momentum, step):
     return next(RULES[rule].exact(habits, hyper, step, name, param, grad, momentum))
 
 
+@pytest.mark.parametrize("rule", SIGN_RULES)
+def test_every_order_has_bits_of_its_own(rule):
+    """Of which the next test would prove nothing if all orders were evaluated as one."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(400).astype(np.float32) for _ in range(3)]
+    hyper = RULES[rule].settings(lr=0.37, betas=(0.9, 0.99), weight_decay=0.3)
+    hyper = RULES[rule].complete(RULES[rule].habits(), hyper, ["w"])
+    seen = {tuple(array.tobytes() for array in stepped(rule, hyper, order, "w", *arrays, 0)) for order in ORDERS}
+    without = [order for order in ORDERS if (order.form, order.complement) == ("difference", "dtype")]  # β alone
+    assert len(seen) == len(ORDERS) - len(without)
+
+
 @pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(7, id="in turn")])
 @pytest.mark.parametrize(("rule", "dtype"), [file for file in FILES if file[0] in SIGN_RULES])
 def test_every_order_of_evaluation_is_admitted(rule, dtype, of):
