@@ -196,7 +196,8 @@ class _Sharing(Backend):
     ) -> Callable[[], None]:
         if not ((unchanged and self._seen.anything) or self._seen.are(grads)):
             self._look_at(grads)
-        # What the inner backend was given last counts only if it has taken all of it in: it may have been interrupted.
+        # What the inner backend was given last counts only if it has taken all of it in: it may have been interrupted,
+        # or have left a step with facts to the rule.
         unchanged, self._taken_in = self._taken_in, False
         with self._bridge.stream():
             known = facts and [None if its is None else self._bridge.view(its) for its in facts]

@@ -127,3 +127,24 @@ def test_the_next_step_reads_its_own_gradients(backend, library, again, turned):
 @pytest.mark.thorough
 def test_so_does_tiger(backend, library):
     assert_every_line(backend, library, signopt.Tiger, turned=False, again="same")
+
+
+@NEEDS_NUMBA
+@NEEDS_TORCH
+def test_a_step_with_facts_of_rows_leaves_no_gradients_behind():
+    """Which Numba's kernels do not take: the next step, with the same gradients, is the first that they see of them."""
+    import torch
+
+    def embedding():
+        return signopt.Tiger({"e": torch.ones(4, 3)}, roles=["embedding"], lr=0.25, beta=0.5, backend="numba")
+
+    opt, reference = embedding(), embedding()
+    first, second = {"e": torch.ones(4, 3)}, {"e": torch.full((4, 3), -2.0)}
+    for each in (opt, reference):
+        each.step(first)
+    facts = {"e": signopt.tiger_facts(opt.params["e"], second["e"], role="embedding")}
+    opt._binding.prepare_shards([second["e"]], opt._coefficients(), facts)
+    for each in (opt, reference):
+        each.step(second)
+    assert_same_bits(on_host(opt.params["e"]), on_host(reference.params["e"]))
+    assert_same_bits(on_host(opt.momentum["e"]), on_host(reference.momentum["e"]))
