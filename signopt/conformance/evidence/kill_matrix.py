@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from signopt.conformance.mutants import MUTANTS
@@ -153,16 +154,19 @@ def kill_matrix(
         catches, and most mutants are done within a few checks. With further dtypes and seeds, a mutant first meets the
         checks that caught it before, and the first of them that does so again ends its run.
     progress : callable
-        Called with every row as it is done.
+        Called with a row after each of its runs. All ports have their run in one dtype with one seed before the next
+        begins, because what their runs have in common is worked out once, and kept for a while.
     """
     rules = tuple(rules)
     checks = {rule: [each.id for each in select(rule, profile)] for rule in rules}
     matrix = Matrix(profile, dtypes, seeds, checks, enough)
     for rule in rules:
-        for variant, right in _ports(rule):
-            if only(variant):
-                matrix.rows.append(_row(variant, right, matrix, wrap))
-                progress(matrix.rows[-1])
+        rows = [Row(variant, right) for variant, right in _ports(rule) if only(variant)]
+        matrix.rows += rows
+        for dtype, seed in product(dtypes, seeds):
+            for row in (row for row in rows if dtype in row.variant.dtypes):
+                _run(row, _port(row.variant, row.right, wrap, seed), matrix, dtype, seed)
+                progress(row)
     return matrix
 
 
@@ -171,15 +175,6 @@ def _ports(rule: str) -> Sequence[tuple[AnyVariant, bool]]:
     if rule == RoundingVariant.rule:
         return [*((v, False) for v in ROUNDING), *((v, True) for v in RIGHT_ROUNDING)]
     return [*((v, False) for v in MUTANTS.get(rule, ())), *((v, True) for v in RIGHT_PORTS.get(rule, ()))]
-
-
-def _row(variant: AnyVariant, right: bool, matrix: Matrix, wrap: Wrap) -> Row:
-    row = Row(variant, right)
-    for dtype in matrix.dtypes:
-        if dtype in variant.dtypes:
-            for seed in matrix.seeds:
-                _run(row, _port(variant, right, wrap, seed), matrix, dtype, seed)
-    return row
 
 
 def _port(variant: AnyVariant, right: bool, wrap: Wrap, seed: int) -> Any:

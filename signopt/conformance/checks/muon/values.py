@@ -69,8 +69,8 @@ def settings(s: Session, **wanted: Any) -> dict[str, Any]:
     fixed = MUON.fixed(s.habits)
     if s.habits.orthogonalizer is not None:
         fixed = {"ns_coefficients": JORDAN, "ns_steps": 5, **fixed}
-    for name in wanted.keys() & fixed.keys():
-        if _plain(wanted[name]) != _plain(fixed[name]):
+    for name in wanted:
+        if name in fixed and _plain(wanted[name]) != _plain(fixed[name]):
             raise NotApplicableError(f"{name} is fixed, and the check needs another")
     few = {"ns_steps": 1} if coarse(s) else {}
     return {**_USUAL, **few, **wanted, **fixed}

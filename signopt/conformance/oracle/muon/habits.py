@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from signopt.conformance.oracle.arithmetic import COMPLEMENTS, DECAYS, FORMS, Order
@@ -44,6 +45,10 @@ def _range_of(key: str, value: Any) -> tuple[float, float] | None:
     if not 0 <= low <= high:
         raise ValueError(f"describe()[{key!r}] must be [lo, hi] with 0 <= lo <= hi; got {value!r}")
     return low, high
+
+
+_precision = lru_cache(maxsize=256)(Precision)
+"""One object for each precision, which keeps what is worked out from it."""
 
 
 @dataclass
@@ -109,7 +114,7 @@ class MuonHabits(OptimizerHabits):
         """The formats of a tensor."""
         compute = self.compute_format(storage)
         iteration = format_of(self.ns_dtype) if self.ns_dtype else compute
-        return Precision(
+        return _precision(
             storage, momentum, compute, iteration, self.hyper == "float32", self.subnormals == "flush",
             self.range == "scaled",
         )  # fmt: skip

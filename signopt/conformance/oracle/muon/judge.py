@@ -133,12 +133,14 @@ def _judged(
         return faults, _after(tensor, None)
     precision = habits.precision(tensor.storage, tensor.momentum)
     p = np.where(np.isfinite(tensor.p), tensor.p, 0.0)
-    tried: list[list[Fault]] = []
-    for read in _readings(tensor, known, hyper, forms, precision):
-        expected = expect(p, tensor.g, known, hyper, forms, precision, read)
-        tried.append(_faults(tensor, expected, hyper, forms, habits, precision))
-        if not tried[-1]:
-            break
+    readings = _readings(tensor, known, hyper, forms, precision)
+    for least in (True, False):
+        tried: list[list[Fault]] = []
+        for read in readings:
+            expected = expect(p, tensor.g, known, hyper, forms, precision, read, least=least)
+            tried.append(_faults(tensor, expected, hyper, forms, habits, precision))
+            if not tried[-1]:
+                return [], _after(tensor, expected)
     return min(tried, key=len), _after(tensor, expected)
 
 

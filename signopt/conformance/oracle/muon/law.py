@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -69,7 +69,6 @@ class Expected:
     param_norm: float
     u: Block
     enclosure: Enclosure
-    proven: bool = True
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -79,12 +78,13 @@ def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def expect(
     p: Array, g: Array, known: Known, hyper: Mapping[str, Any], forms: Forms, precision: Precision,
-    read: Block | None = None,
+    read: Block | None = None, *, least: bool = False,
 ) -> Expected:  # fmt: skip
     """Judge one step from ``p`` and the momentum ``known``, with the gradient ``g``; all finite.
 
     A momentum that is stored in fewer bits than the arithmetic has may be read back before it is used or not: ``read``
-    is the one that ``u`` is made of. Without it either is legal.
+    is the one that ``u`` is made of. Without it either is legal. With ``least`` the parameter's distances are made of
+    `Enclosure.least`: within them all is legal, and outside of them the others decide.
     """
     beta, gradient = float(hyper["beta"]), Block.of(g)
     momentum = remembered(known.value, gradient, beta, forms.momentum)
@@ -98,9 +98,9 @@ def expect(
     if read is None and precision.momentum_rounding:
         seen = seen + 1.01 * _stored(precision, np.abs(momentum.floats()))
     shape = matrix_shape(p.shape)
-    enclosure, proven = _enclosed(u.reshaped(shape), seen, hyper, forms, precision)
-    expected = _moved(p, u, enclosure, hyper, forms, precision)
-    return Expected(Known(momentum, kept), *expected, u, enclosure, proven)
+    enclosure = _enclosed(u.reshaped(shape), seen, hyper, forms, precision)
+    radius = enclosure.least if least else enclosure.radius
+    return Expected(Known(momentum, kept), *_moved(p, u, enclosure, radius, hyper, forms, precision), u, enclosure)
 
 
 def _stored(precision: Precision, sizes: Array) -> Array:
@@ -114,17 +114,9 @@ def _tiniest(precision: Precision) -> float:
     return max(own, precision.tiny(precision.storage), precision.tiny(precision.momentum)) if precision.flush else own
 
 
-def _enclosed(
-    u: Block, error: Array, hyper: Mapping[str, Any], forms: Forms, precision: Precision
-) -> tuple[Enclosure, bool]:
-    steps, eps = tuple(schedule(hyper)), float(hyper["eps"])
-    zero = not u.ints.any()
-    error_norm = 0.0 if zero and not error.any() else float(np.linalg.norm(error))
-    found = _cached(_Key.of(u), error_norm, steps, eps, forms.eps, precision)
-    if found.radius <= 0.5 or not precision.accumulates_wider or len(steps) < 2:
-        return found, True
-    sampled = scattered(u.floats(), found.x.floats(), steps, eps, forms.eps, precision.iteration)
-    return Enclosure(found.x, min(found.radius, sampled), found.start, found.norm), False
+def _enclosed(u: Block, error: Array, hyper: Mapping[str, Any], forms: Forms, precision: Precision) -> Enclosure:
+    error_norm = float(np.linalg.norm(error)) if error.any() else 0.0
+    return _cached(_Key.of(u), error_norm, tuple(schedule(hyper)), float(hyper["eps"]), forms.eps, precision)
 
 
 @dataclass(frozen=True)
@@ -145,42 +137,71 @@ class _Key:
         return Block(ints.reshape(self.shape), self.exponent)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16384)
 def _cached(
     key: _Key, error: float, steps: tuple[Triple, ...], eps: float, form: str, precision: Precision
 ) -> Enclosure:
-    return enclose(key.block(), error, steps, eps, form, precision)
+    u = key.block()
+    found = enclose(u, error, steps, eps, form, precision)
+    if not precision.accumulates_wider or len(steps) < 2 or found.proven <= 0.5:
+        return found
+    return found.with_sample(scattered(u.floats(), found.x.floats(), steps, eps, form, precision.iteration))
 
 
 def _moved(
-    p: Array, u: Block, enclosure: Enclosure, hyper: Mapping[str, Any], forms: Forms, precision: Precision
-) -> tuple[Block, Array, Array, float]:
+    p: Array, u: Block, enclosure: Enclosure, radius: float, hyper: Mapping[str, Any], forms: Forms,
+    precision: Precision,
+) -> tuple[Block, Array, Array, float]:  # fmt: skip
     """The exact p − η(s·X + λ·p), and how far a legal one may be off: before storing, for each element, and in norm."""
-    lr, decay = Fraction(float(hyper["lr"])), Fraction(float(hyper["weight_decay"]))
-    factor = scale_of(p.shape, hyper, forms)
+    rates = _rates(float(hyper["lr"]), float(hyper["weight_decay"]), scale_of(p.shape, hyper, forms))
     shown = Block.of(p)
-    move = enclosure.x.reshaped(p.shape).times(factor)
-    pulled, uncertain = forms.decay.of(p.reshape(matrix_shape(p.shape)), precision) if decay else (shown, 0.0)
-    pulled = pulled.reshaped(p.shape)
-    exact = shown - (move + pulled.times(decay)).times(lr)
-    if not lr or (not decay and not u.ints.any() and not enclosure.radius):
+    move = enclosure.x.reshaped(p.shape).times(rates.factor)
+    pulled, uncertain = shown, 0.0
+    if rates.decay and forms.decay.form != "plain":
+        pulled, uncertain = forms.decay.of(p.reshape(matrix_shape(p.shape)), precision)
+        pulled = pulled.reshaped(p.shape)
+    exact = shown - (move + pulled.times(rates.decay)).times(rates.lr)
+    if not rates.lr or (not rates.decay and not u.ints.any() and not radius):
         return exact, np.zeros(p.shape), np.zeros(p.shape), 0.0
-    rate = float(lr * factor)
-    size, moved = np.abs(np.asarray(p, np.float64)), np.abs(enclosure.x.floats().reshape(p.shape)) * rate
-    decayed = float(lr * decay) * (size if pulled is shown else np.abs(pulled.floats()))
-    rounding = _bracket(size, moved, decayed, precision, float(lr))
-    reach = (rate * enclosure.radius + float(lr * decay) * uncertain) * (
+    size = np.abs(np.asarray(p, np.float64))
+    moved = np.abs(enclosure.x.floats().reshape(p.shape)) * rates.moving
+    decayed = rates.decaying * (size if pulled is shown else np.abs(pulled.floats()))
+    rounding = _bracket(size, moved, decayed, precision, float(rates.lr))
+    reach = (rates.moving * radius + rates.decaying * uncertain) * (
         1 + 16 * precision.elementwise + 8 * (precision.unit if precision.accumulates_wider else 0)
     )
-    unstored = _bracket(size, moved, decayed, replace(precision, storage=precision.compute), float(lr))
+    wide = precision.unstored
+    unstored = rounding if wide is precision else _bracket(size, moved, decayed, wide, float(rates.lr))
     return exact, unstored + reach, rounding + reach, float(np.linalg.norm(rounding)) + reach
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """η, λ and s exactly, and η·s and η·λ as floats."""
+
+    lr: Fraction
+    decay: Fraction
+    factor: Fraction
+    moving: float
+    decaying: float
+
+
+@lru_cache(maxsize=1024)
+def _rates(lr: float, decay: float, factor: Fraction) -> _Rates:
+    exact, pull = Fraction(lr), Fraction(decay)
+    return _Rates(exact, pull, factor, float(exact * factor), float(exact * pull))
 
 
 def scale_of(shape: tuple[int, ...], hyper: Mapping[str, Any], forms: Forms) -> Fraction:
     rows, columns = matrix_shape(shape)
     if forms.layout == "in_out":
         rows, columns = columns, rows
-    return dyadic(scale(rows, columns, hyper["adjust_lr_fn"]))
+    return _factor(rows, columns, hyper["adjust_lr_fn"])
+
+
+@lru_cache(maxsize=1024)
+def _factor(rows: int, columns: int, adjust: str | None) -> Fraction:
+    return dyadic(scale(rows, columns, adjust))
 
 
 def _bracket(size: Array, moved: Array, decayed: Array, precision: Precision, lr: float) -> Array:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,40 @@ _INFLATION = 1 + 2.0**-30
 
 @dataclass(frozen=True)
 class Enclosure:
-    """The exact last iterate and the radius of legal ones around it. ``start`` is the exact X₀."""
+    """The exact last iterate, and the radius of legal ones around it. ``start`` is the exact X₀, of a u of ``norm``.
+
+    ``least`` is a part of the radius that is soon found. As right ports seldom come near to the whole, what is within
+    it is accepted, and the rest is worked out only if something is not. ``sampled`` is what may be in the place of a
+    radius above a half (see `spread`), and infinite if nothing may.
+    """
 
     x: Block
-    radius: float
     start: Block
     norm: float
+    least: float
+    steps: tuple[Triple, ...]
+    first: float
+    shown: tuple[Array, ...]
+    precision: Precision
+    sampled: float = math.inf
+
+    @cached_property
+    def radius(self) -> float:
+        """How far a legal iterate may be from ``x``, in Frobenius norm."""
+        return min(self.proven, self.sampled)
+
+    @cached_property
+    def proven(self) -> float:
+        """The same without sampling, from what X₀ and every step may be off."""
+        if not self.first:
+            return 0.0
+        if not all(np.isfinite(x).all() for x in self.shown):
+            return math.inf
+        return _carried(self.shown, self.steps, self.first, self.precision) * _INFLATION
+
+    def with_sample(self, sampled: float) -> Enclosure:
+        """The same if nothing is proven but that legal iterates scatter so far."""
+        return replace(self, sampled=sampled, least=min(self.least, sampled))
 
 
 def enclose(
@@ -44,13 +73,18 @@ def enclose(
     """The iterate of ``u``, which a port knows up to ``u_error`` in Frobenius norm, and its radius."""
     start, norm, divisor = normalised(u, eps, form)
     exact = iterates(start, steps)
-    if not norm and not u_error:
-        return Enclosure(exact[-1], 0.0, start, 0.0)
-    shown = [x.floats() for x in exact]
-    if not all(np.isfinite(x).all() for x in shown):
-        return Enclosure(exact[-1], math.inf, start, float(norm))
-    first = input_error(shown[0], u_error, norm, divisor, precision)
-    return Enclosure(exact[-1], _carried(shown, steps, first, precision) * _INFLATION, start, float(norm))
+    shown = tuple(x.floats() for x in exact)
+    nothing = not norm and not u_error
+    first = 0.0 if nothing else input_error(shown[0], u_error, norm, divisor, precision)
+    least = 0.0 if nothing else _least(shown, steps, first, precision)
+    return Enclosure(exact[-1], start, float(norm), least, tuple(steps), first, shown, precision)
+
+
+def _least(shown: Sequence[Array], steps: Sequence[Triple], first: float, precision: Precision) -> float:
+    """What the last step alone may add, which no radius is below."""
+    if not steps:
+        return first
+    return local_error(shown[-2], 0.0, steps[-1], precision) if np.isfinite(shown[-2]).all() else 0.0
 
 
 def input_error(x: Array, u_error: float, norm: Fraction, divisor: Fraction, precision: Precision) -> float:

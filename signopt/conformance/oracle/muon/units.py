@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from signopt.conformance.oracle.formats import FORMATS, Format, compute_format
@@ -86,6 +86,11 @@ class Precision:
     def storage_rounding(self) -> float:
         """The same of the parameter."""
         return float(self.storage.unit) if self.storage.precision < self.compute.precision else 0.0
+
+    @cached_property
+    def unstored(self) -> Precision:
+        """The same of a result that is not rounded to its storage."""
+        return self if self.storage == self.compute else replace(self, storage=self.compute)
 
     def tiny(self, which: Format) -> float:
         """What an underflow in a format may change: its smallest number, or its smallest normal one."""
