@@ -1,6 +1,6 @@
 """Every way of rounding on every backend, for low-precision.md: python docs/low_precision/modes.py [TABLE ...].
 
-The tables are ``modes``, ``moments``, ``digits`` and ``characters``; those with marks in the page are put there.
+The tables are ``modes``, ``words``, ``moments``, ``digits`` and ``characters``; those with marks in the page go there.
 Times are CPU time of one process, of all its threads, so that other work on the machine changes them little.
 """
 
@@ -113,20 +113,61 @@ def bytes_an_element(dtype: str, rounding: str) -> str:
 
 def beside_nearest(dtype: str, rounding: str, backend: str, threads: int, count: int = 1 << 20) -> str:
     """The median ratio of CPU times of a step of Lion beside those of a step to nearest, in alternating rounds."""
-    grads = {"w": tensors(dtype, 1, {"w": (count,)})["w"]}
-    opts = [
-        signopt.Lion(tensors(dtype, 0, {"w": (count,)}), rounding=mode, backend=backend)
-        for mode in ("nearest", rounding)
-    ]
-    rounds: list[list[int]] = []
-    for _ in range(22 if backend == "numba" else 4):
-        rounds.append([])
-        for opt in opts:
-            opt._binding.backend.threads = threads  # type: ignore[attr-defined]
+    steps = [step_of_lion(dtype, mode, backend, threads, count) for mode in ("nearest", rounding)]
+    times = cpu_times(steps, 22 if backend == "numba" else 4)
+    return f"{np.median(times[:, 1] / times[:, 0]):.2f}"
+
+
+def step_of_lion(dtype: str, rounding: str, backend: str, threads: int, count: int, scale: float = 1) -> Any:
+    """A step on ``count`` elements, normal numbers times ``scale``, that can be repeated."""
+    grads = tensors(dtype, 1, {"w": (count,)})
+    params = {"w": (scale * tensors(dtype, 0, {"w": (count,)})["w"].astype(np.float32)).astype(DTYPES[dtype])}
+    opt = signopt.Lion(params, lr=1e-4 * scale, rounding=rounding, backend=backend)
+    opt._binding.backend.threads = threads  # type: ignore[attr-defined]
+    return functools.partial(opt.step, grads)
+
+
+def cpu_times(calls: Sequence[Callable[[], object]], rounds: int) -> Any:
+    """CPU times in ns, a row for each round but the first, in which everything is compiled."""
+    times = np.zeros((rounds, len(calls)))
+    for row in times:
+        for place, call in enumerate(calls):
             start = time.process_time_ns()
-            opt.step(grads)
-            rounds[-1].append(time.process_time_ns() - start)
-    return f"{np.median([mine / nearest for nearest, mine in rounds[1:]]):.2f}"
+            call()
+            row[place] = time.process_time_ns() - start
+    return times[1:]
+
+
+def words(count: int = 1 << 20) -> str:
+    """What the random words alone cost; Numba, one thread, Lion."""
+    rows = []
+    for dtype, scale in (("bfloat16", 1.0), ("float16", 1.0), ("float16", 0.02), ("float16", 0.0)):
+        steps = [step_of_lion(dtype, mode, "numba", 1, count, scale) for mode in ("nearest", "stochastic")]
+        nearest, stochastic, drawn = np.median(cpu_times([*steps, drawing(dtype)], 42), axis=0) / [count, count, DRAWN]
+        times = [f"{each:.2f}" for each in (nearest, drawn, stochastic, drawn / nearest, stochastic / nearest)]
+        rows.append([dtype, f"{scale:g}", *times])
+    head = ["dtype", "standard deviation", "step to nearest", "words alone", "stochastic step"]
+    return table([*head, "words / nearest", "stochastic / nearest"], rows)
+
+
+DRAWN = 1 << 16
+"""Words that are drawn at a time to see what they cost: many beside what a call costs, few beside a cache."""
+
+
+def drawing(dtype: str) -> Callable[[], object]:
+    """A call that makes the words of so many elements, of 16 bits for bfloat16 and of 32 for float16."""
+    from signopt.backends._numba_rounding import Draws, _draw
+
+    like, per_block = (np.uint16(0), 8) if dtype == "bfloat16" else (np.int16(0), 4)
+    room, fetched = np.zeros(DRAWN + 64, np.uint32), np.zeros(2 * DRAWN, np.uint16)
+    draws = Draws(np.uint32(1), np.uint32(2), np.uint32(3), np.zeros(1, np.int64))
+    places = (fetched.ctypes.data,) * 3
+
+    def draw() -> object:
+        _draw(room.ctypes.data, 0, DRAWN // per_block, draws, 0, places, (like,) * 3)
+        return room, fetched
+
+    return draw
 
 
 def moments(count: int = 1 << 20, lr: float = 3e-4) -> str:
@@ -244,7 +285,7 @@ def script(folder: str) -> Any:
     return module
 
 
-TABLES = {"modes": modes, "moments": moments, "digits": digits, "characters": characters}
+TABLES = {"modes": modes, "words": words, "moments": moments, "digits": digits, "characters": characters}
 
 
 def main(wanted: Sequence[str]) -> None:

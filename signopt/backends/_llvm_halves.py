@@ -13,6 +13,8 @@ __all__ = [
 
 _I16, _I32 = ir.IntType(16), ir.IntType(32)
 _MAGNITUDE, _INFINITY, _QUIET, _UPPER = 0x7FFFFFFF, 0x7F800000, 0x00400000, 0xFFFF0000
+_SMALLEST_NORMAL = 0x38800000
+"""Of float16: the float32 bits of 2⁻¹⁴."""
 
 
 class _Bits:
@@ -21,13 +23,22 @@ class _Bits:
     def __init__(self, builder: ir.IRBuilder, like: Any) -> None:
         self.builder = builder
         self._count = like.type.count if isinstance(like.type, ir.VectorType) else 0
-        self.int16, self.int32, self.float = (self._typed(kind) for kind in (_I16, _I32, ir.FloatType()))
+        self.int16, self.int32, self.float = (self.of_kind(kind) for kind in (_I16, _I32, ir.FloatType()))
 
-    def _typed(self, kind: Any) -> Any:
+    def of_kind(self, kind: Any) -> Any:
         return ir.VectorType(kind, self._count) if self._count else kind
 
     def number(self, value: int) -> Any:
         return ir.Constant(self.int32, [value] * self._count if self._count else value)
+
+    def real(self, value: float) -> Any:
+        return ir.Constant(self.float, [value] * self._count if self._count else value)
+
+    def any(self, conditions: Any) -> Any:
+        if not self._count:
+            return conditions
+        together = ir.IntType(self._count)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(conditions, together), ir.Constant(together, 0))
 
     def of(self, floats: Any) -> Any:
         return self.builder.bitcast(floats, self.int32)
@@ -63,10 +74,6 @@ class _Bits:
         """``other``, of which the carry of a sum may have reached the sign only where ``floats`` has a NaN."""
         nan = self.number(nan) if isinstance(nan, int) else nan
         return self.builder.select(self.builder.fcmp_unordered("uno", floats, floats), nan, other)
-
-    def sign(self, bits: Any) -> Any:
-        """The sign of a float32 where the sign of a half is."""
-        return self.mask(self.right(bits, 16), 0x8000)
 
 
 def _nearest(on: _Bits, value: Any) -> Any:
@@ -117,26 +124,36 @@ def widened_pair(builder: ir.IRBuilder, bits: Any) -> tuple[Any, Any]:
 
 
 def stochastic_float16(builder: ir.IRBuilder, value: Any, word: Any) -> Any:
-    """The bits of :func:`signopt.rounding.round_float16`."""
+    """The bits of :func:`signopt.rounding.round_float16`, of words of 32 bits.
+
+    What is normal in float16 drops 13 bits: the upper ones of the word are added to them, and what is left has a
+    float16. Of NaN and of what is smaller there is seldom any, so that their rounding is behind a branch.
+    """
     on = _Bits(builder, value)
     bits = on.of(value)
     magnitude = on.mask(bits, _MAGNITUDE)
-    exponent = on.right(magnitude, 23)
-    leading = on.chosen(on.above(exponent, 0), 0x800000, on.number(0))
-    significand = builder.or_(on.mask(magnitude, 0x7FFFFF), leading)
-    lowest = on.at_most(on.chosen(on.above(exponent, 0), 0, on.number(1)), 1)
-    dropped = builder.sub(on.number(126), on.at_most(builder.add(exponent, lowest), 113))
-    normal = builder.sub(on.right(magnitude, 13), on.number(112 << 10))
-    subnormal = builder.lshr(significand, on.at_most(dropped, 31))
-    below = builder.select(on.above(exponent, 112), normal, subnormal)
-    is_far = on.above(dropped, 32)
-    near = builder.shl(significand, on.chosen(is_far, 0, builder.sub(on.number(32), dropped)))
-    distance = on.at_most(builder.sub(dropped, on.number(32)), 31)
-    far = builder.lshr(significand, builder.select(is_far, distance, on.number(0)))
-    carries = builder.icmp_unsigned(">", word, builder.not_(builder.select(is_far, far, near)))
-    rounded = builder.add(below, builder.zext(carries, on.int32))
-    rounded = builder.or_(on.chosen(on.above(magnitude, 0x477FFFFF), 0x7C00, rounded), on.sign(bits))
-    return on.half(on.chosen(on.above(magnitude, _INFINITY), 0x7E00, rounded))
+    normal = on.mask(builder.add(bits, on.right(word, 19)), 0xFFFFE000)
+    other = on.above(builder.sub(magnitude, on.number(_SMALLEST_NORMAL)), _INFINITY - _SMALLEST_NORMAL)
+    before = builder.block
+    with builder.if_then(on.any(other), likely=False):
+        small = on.chosen(on.above(magnitude, _INFINITY), _INFINITY | _QUIET, _subnormal(on, bits, word))
+        rare = builder.select(other, small, normal)
+        behind = builder.block
+    rounded = builder.phi(on.int32)
+    rounded.add_incoming(normal, before)
+    rounded.add_incoming(rare, behind)
+    return builder.bitcast(builder.fptrunc(builder.bitcast(rounded, on.float), on.of_kind(ir.HalfType())), on.int16)
+
+
+def _subnormal(on: _Bits, bits: Any, word: Any) -> Any:
+    """Float32 bits of a multiple of 2⁻²⁴. Every operation is exact, but that f·2³² is rounded down as it is defined."""
+    builder, unit = on.builder, 2.0**-24
+    units = builder.fmul(builder.bitcast(on.mask(bits, _MAGNITUDE), on.float), on.real(1 / unit))
+    whole = builder.sitofp(builder.fptosi(units, on.int32), on.float)
+    fraction = builder.fptoui(builder.fmul(builder.fsub(units, whole), on.real(2.0**32)), on.int32)
+    carries = builder.icmp_unsigned(">", fraction, builder.not_(word))
+    rounded = builder.fmul(builder.select(carries, builder.fadd(whole, on.real(1.0)), whole), on.real(unit))
+    return builder.or_(on.of(rounded), on.mask(bits, 1 << 31))
 
 
 def split_halves(builder: ir.IRBuilder, value: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What a rule makes of one element, and of many that are rounded by words of 16 bits."""
+"""What a rule makes of one element, and of many that are rounded by random words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def signum_of(x: Any, v: Any, d: Any, k: Any, rate: Any, weight_decay: Any) -> A
 
 
 def lion_by_vectors(p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> Any:
-    """Update the elements but for a rest, and return how many, if they are rounded by words of 16 bits; else 0."""
+    """Update the elements but for a rest, and return how many, if they are rounded by random words; else 0."""
 
 
 def signum_by_vectors(p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> Any:
@@ -42,15 +42,15 @@ def rest(beside: Any, done: Any) -> Any:
 def _by_vectors(rule_of: Any) -> Any:
     def by_vectors(p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> Any:
         for i in range(len(p) // AT_ONCE):
-            (x0, x1), (v0, v1), (d0, d1) = taken(p, i), taken(m, i), taken(g, i)
+            (x0, x1), (v0, v1), (d0, d1) = taken(p, i, p), taken(m, i, p), taken(g, i, p)
             x0, v0 = rule_of(x0, v0, d0, k, rate, weight_decay)
             x1, v1 = rule_of(x1, v1, d1, k, rate, weight_decay)
             put_by_words(p, beside, i, x0, x1)
-            put(m, i, v0, v1)
+            put(m, i, v0, v1, p)
         return len(p) // AT_ONCE * AT_ONCE
 
     def chosen(p: Any, m: Any, g: Any, beside: Any, k: Any, rate: Any, weight_decay: Any) -> Any:
-        if getattr(beside, "dtype", None) == types.uint16:
+        if getattr(beside, "dtype", None) in (types.uint16, types.uint32):
             return by_vectors
         return lambda p, m, g, beside, k, rate, weight_decay: 0
 

@@ -1,8 +1,9 @@
 """Sixteen float32 numbers as one in compiled code, which the rules' formulas take like a number.
 
-For loops that round by words of 16 bits, which are slower if LLVM makes the vectors: it widens 16-bit numbers by
-permuting them, and permutes again to narrow them. Here 32 bits of memory are a pair, of which a shift and a mask give
-the two, and put them together: a vector has the even elements of thirty-two, another the odd ones.
+For loops that round by random words, which are slower if LLVM makes the vectors: it widens bfloat16 by permuting, and
+permutes again to narrow it, and it takes every branch of the rounding of float16 for every element. Here 32 bits of
+memory are a pair of bfloat16, of which a shift and a mask give the two, and put them together: a vector has the even
+elements of thirty-two, another the odd ones. Of float16, which processors convert, each has sixteen in a row.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ AT_ONCE = 32
 _COUNT = 16
 _I32 = ir.IntType(32)
 _PAIRS, _FLOATS = ir.VectorType(_I32, _COUNT), ir.VectorType(ir.FloatType(), _COUNT)
-_ALL_FLOATS = ir.VectorType(ir.FloatType(), AT_ONCE)
+_ALL_FLOATS, _ALL_HALVES = ir.VectorType(ir.FloatType(), AT_ONCE), ir.VectorType(ir.HalfType(), AT_ONCE)
+_ALL_WORDS = ir.VectorType(_I32, AT_ONCE)
+_KINDS = {types.uint16: _PAIRS, types.int16: _ALL_HALVES, types.float32: _ALL_FLOATS}
+"""What thirty-two stored numbers are loaded as."""
 
 
 class Sixteen(types.Type):  # type: ignore[misc]
@@ -79,31 +83,31 @@ def sign(c: Any, one: Any) -> Any:
     """1, −1, 0 or NaN, of a number or of each of sixteen; ``one`` is 1 in the dtype of c."""
 
 
-def taken(stored: Any, i: Any) -> Any:
-    """The even and the odd ones of elements 32·i to 32·i + 31 of a bfloat16 or float32 array, in float32."""
+def taken(stored: Any, i: Any, param: Any) -> Any:
+    """Elements 32·i to 32·i + 31 in float32: the even and the odd ones if ``param`` is bfloat16, else half and half."""
 
 
-def put(stored: Any, i: Any, even: Any, odd: Any) -> None:
-    """Store elements 32·i to 32·i + 31, rounded to nearest even."""
+def put(stored: Any, i: Any, one: Any, other: Any, param: Any) -> None:
+    """Store elements 32·i to 32·i + 31, which :func:`taken` gave, rounded to nearest even."""
 
 
-def put_by_words(stored: Any, words: Any, i: Any, even: Any, odd: Any) -> None:
-    """Store elements 32·i to 32·i + 31 as bfloat16, rounded by the words of these places."""
+def put_by_words(param: Any, words: Any, i: Any, one: Any, other: Any) -> None:
+    """Store elements 32·i to 32·i + 31 of the parameter, rounded by the words of these places."""
 
 
 @overload(taken, inline="always", strict=False)
-def _taken(stored: Any, i: Any) -> Any:
-    return lambda stored, i: _load(stored, i)
+def _taken(stored: Any, i: Any, param: Any) -> Any:
+    return lambda stored, i, param: _load(stored, i, param)
 
 
 @overload(put, inline="always", strict=False)
-def _put(stored: Any, i: Any, even: Any, odd: Any) -> Any:
-    return lambda stored, i, even, odd: _store(stored, i, even, odd)
+def _put(stored: Any, i: Any, one: Any, other: Any, param: Any) -> Any:
+    return lambda stored, i, one, other, param: _store(stored, i, one, other, param)
 
 
 @overload(put_by_words, inline="always", strict=False)
-def _put_by_words(stored: Any, words: Any, i: Any, even: Any, odd: Any) -> Any:
-    return lambda stored, words, i, even, odd: _store_by_words(stored, words, i, even, odd)
+def _put_by_words(param: Any, words: Any, i: Any, one: Any, other: Any) -> Any:
+    return lambda param, words, i, one, other: _store_by_words(param, words, i, one, other)
 
 
 def _place(context: Any, builder: ir.IRBuilder, array: Any, value: Any, i: Any, kind: Any) -> Any:
@@ -115,45 +119,70 @@ def _pairs_at(context: Any, builder: ir.IRBuilder, array: Any, value: Any, i: An
     return builder.load(_place(context, builder, array, value, i, _PAIRS), align=2)
 
 
+def _halved(builder: ir.IRBuilder, vector: Any) -> tuple[Any, Any]:
+    return _shuffled(builder, vector, list(range(_COUNT))), _shuffled(builder, vector, list(range(_COUNT, AT_ONCE)))
+
+
+def _row(builder: ir.IRBuilder, one: Any, other: Any) -> Any:
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, AT_ONCE), list(range(AT_ONCE))))
+
+
 @intrinsic
-def _load(typing_context: Any, stored: Any, i: Any) -> Any:
+def _load(typing_context: Any, stored: Any, i: Any, param: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        at = _place(context, builder, stored, args[0], args[1], _KINDS[stored.dtype])
         if stored.dtype == types.uint16:
-            two = halves.widened_pair(builder, _pairs_at(context, builder, stored, *args))
+            two = halves.widened_pair(builder, builder.load(at, align=2))
+        elif stored.dtype == types.int16:
+            two = tuple(builder.fpext(half, _FLOATS) for half in _halved(builder, builder.load(at, align=2)))
         else:
-            floats = builder.load(_place(context, builder, stored, args[0], args[1], _ALL_FLOATS), align=4)
-            two = tuple(_shuffled(builder, floats, list(range(first, AT_ONCE, 2))) for first in (0, 1))
+            floats = builder.load(at, align=4)
+            apart = [list(range(first, AT_ONCE, 2)) for first in (0, 1)]
+            is_apart = param.dtype == types.uint16
+            two = tuple(_shuffled(builder, floats, its) for its in apart) if is_apart else _halved(builder, floats)
         return context.make_tuple(builder, signature.return_type, two)
 
-    return _TWO(stored, types.int64), generate
+    return _TWO(stored, types.int64, param), generate
 
 
 @intrinsic
-def _store(typing_context: Any, stored: Any, i: Any, even: Any, odd: Any) -> Any:
+def _store(typing_context: Any, stored: Any, i: Any, one: Any, other: Any, param: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        array, i, *two = args
+        array, i, one, other, _ = args
         if stored.dtype == types.uint16:
-            place = _place(context, builder, stored, array, i, _PAIRS)
-            builder.store(halves.nearest_pair(builder, *two), place, align=2)
-        else:
+            values = halves.nearest_pair(builder, one, other)
+        elif stored.dtype == types.int16:
+            values = builder.fptrunc(_row(builder, one, other), _ALL_HALVES)
+        elif param.dtype == types.uint16:
             in_turn = [n for place in range(_COUNT) for n in (place, _COUNT + place)]
-            both = builder.shuffle_vector(*two, ir.Constant(ir.VectorType(_I32, AT_ONCE), in_turn))
-            builder.store(both, _place(context, builder, stored, array, i, _ALL_FLOATS), align=4)
+            values = builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, AT_ONCE), in_turn))
+        else:
+            values = _row(builder, one, other)
+        at = _place(context, builder, stored, array, i, _KINDS[stored.dtype])
+        builder.store(values, at, align=stored.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.none(stored, types.int64, _SIXTEEN, _SIXTEEN), generate
+    return types.none(stored, types.int64, _SIXTEEN, _SIXTEEN, param), generate
 
 
 @intrinsic
-def _store_by_words(typing_context: Any, stored: Any, words: Any, i: Any, even: Any, odd: Any) -> Any:
+def _store_by_words(typing_context: Any, param: Any, words: Any, i: Any, one: Any, other: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        array, words_array, i, even, odd = args
-        drawn = _pairs_at(context, builder, words, words_array, i)
-        place = _place(context, builder, stored, array, i, _PAIRS)
-        builder.store(halves.stochastic_pair(builder, even, odd, drawn), place, align=2)
+        array, words_array, i, one, other = args
+        if param.dtype == types.uint16:
+            drawn = _pairs_at(context, builder, words, words_array, i)
+            values = halves.stochastic_pair(builder, one, other, drawn)
+        else:
+            drawn = builder.load(_place(context, builder, words, words_array, i, _ALL_WORDS), align=4)
+            rounded = [
+                halves.stochastic_float16(builder, value, its)
+                for value, its in zip((one, other), _halved(builder, drawn), strict=True)
+            ]
+            values = builder.bitcast(_row(builder, *rounded), _ALL_HALVES)
+        builder.store(values, _place(context, builder, param, array, i, values.type), align=2)
         return context.get_dummy_value()
 
-    return types.none(stored, words, types.int64, _SIXTEEN, _SIXTEEN), generate
+    return types.none(param, words, types.int64, _SIXTEEN, _SIXTEEN), generate
 
 
 @intrinsic
