@@ -143,29 +143,24 @@ def words(count: int = 1 << 20) -> str:
     rows = []
     for dtype, scale in (("bfloat16", 1.0), ("float16", 1.0), ("float16", 0.02), ("float16", 0.0)):
         steps = [step_of_lion(dtype, mode, "numba", 1, count, scale) for mode in ("nearest", "stochastic")]
-        nearest, stochastic, drawn = np.median(cpu_times([*steps, drawing(dtype)], 42), axis=0) / [count, count, DRAWN]
-        times = [f"{each:.2f}" for each in (nearest, drawn, stochastic, drawn / nearest, stochastic / nearest)]
-        rows.append([dtype, f"{scale:g}", *times])
-    head = ["dtype", "standard deviation", "step to nearest", "words alone", "stochastic step"]
-    return table([*head, "words / nearest", "stochastic / nearest"], rows)
+        nearest, stochastic, drawn = np.median(cpu_times([*steps, drawing(dtype, count)], 42), axis=0) / count
+        shown = (nearest, drawn, stochastic, drawn / nearest, stochastic / nearest)
+        rows.append([dtype, f"{scale:g}", *(f"{each:.2f}" for each in shown)])
+    head = ["dtype", "standard deviation", "nearest", "words alone", "stochastic", "words / nearest"]
+    return table([*head, "stochastic / nearest"], rows)
 
 
-DRAWN = 1 << 16
-"""Words that are drawn at a time to see what they cost: many beside what a call costs, few beside a cache."""
-
-
-def drawing(dtype: str) -> Callable[[], object]:
+def drawing(dtype: str, count: int, at_once: int = 1 << 17) -> Callable[[], None]:
     """A call that makes the words of so many elements, of 16 bits for bfloat16 and of 32 for float16."""
     from signopt.backends._numba_rounding import Draws, _draw
 
     like, per_block = (np.uint16(0), 8) if dtype == "bfloat16" else (np.int16(0), 4)
-    room, fetched = np.zeros(DRAWN + 64, np.uint32), np.zeros(2 * DRAWN, np.uint16)
+    address = (room := np.zeros(at_once + 64, np.uint32)).ctypes.data
     draws = Draws(np.uint32(1), np.uint32(2), np.uint32(3), np.zeros(1, np.int64))
-    places = (fetched.ctypes.data,) * 3
 
-    def draw() -> object:
-        _draw(room.ctypes.data, 0, DRAWN // per_block, draws, 0, places, (like,) * 3)
-        return room, fetched
+    def draw(room: object = room) -> None:  # room has an owner as long as draw has
+        for first in range(0, count, at_once):
+            _draw(address, first // per_block, at_once // per_block, draws, 0, (address,) * 3, (like,) * 3)
 
     return draw
 
