@@ -62,15 +62,10 @@ def torch_products(tensors: Tensors) -> Step:
     return plain_products(tensors, lambda x, y, out: torch.mm(x, y, out=out), torch.from_numpy)
 
 
-def signopt_muon(tensors: Tensors, backend: str = "numpy", library: str | None = None) -> Step:
-    from signopt.backends._numpy_muon import Matrices
-
+def signopt_muon(tensors: Tensors, backend: str = "numpy") -> Step:
     params = {name: param.copy() for name, param in tensors.params.items()}
     opt = signopt.Muon(params, lr=LR, weight_decay=WEIGHT_DECAY, backend=backend)
     opt._binding.backend.threads = tensors.threads  # type: ignore[attr-defined]
-    if library:
-        made: Any = Matrices(list(params.values()), list(opt.momentum.values()), None, library)
-        opt._binding.backend._matrices = made  # type: ignore[attr-defined]
     return lambda: opt.step(tensors.grads)
 
 
@@ -151,8 +146,7 @@ MUON_CONTENDERS: dict[str, tuple[Callable[[Tensors], Step], str | None]] = {
     LIMIT: (numpy_products, None),
     "limit: the same, scipy": (scipy_products, "scipy"),
     "limit: the same, torch": (torch_products, "torch"),
-    OURS: (signopt_muon, "scipy"),
-    "signopt Muon, no scipy": (partial(signopt_muon, library="numpy"), None),
+    OURS: (signopt_muon, None),
     "torch Muon, float32": (torch_muon, "torch"),
     "torch Muon, bfloat16": (partial(torch_muon, dtype="bfloat16"), "torch"),
     "pytorch-optimizer, float32": (pytorch_optimizer_muon, "pytorch_optimizer"),

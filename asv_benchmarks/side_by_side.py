@@ -168,9 +168,9 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"{report['processor']}, Python {report['python']}"]
     for run in report["runs"]:
         is_muon = run["layout"] in MATRICES
-        ours = ("signopt Muon", "signopt Muon, no scipy") if is_muon else ("signopt numba", "signopt numpy")
+        ours = ("signopt Muon", "torch Muon, float32") if is_muon else ("signopt numba", "signopt numpy")
         limit = "limit: plain products, NumPy" if is_muon else LIMIT
-        heads = ("muon/it", "plain/it") if is_muon else ("numba/it", "numpy/it")
+        heads = ("muon/it", "torch/it") if is_muon else ("numba/it", "numpy/it")
         rounds = len(next(iter(run["seconds"].values())))
         size = f"{run['parameters']} float32 parameters"
         lines += ["", f"{run['layout']}: {size}, {run['threads']} threads, {rounds} rounds"]

@@ -1,8 +1,9 @@
 """Newton and Schulz' iteration in a workspace, with as few operations as the shape of the matrices allows.
 
-A step is X ← P·X with P = a·I + b·A + c·A² and A = X·Xᵀ. For a wide X two steps are cheaper on the Gram matrix alone:
-the second one's A is P·A·P, and X is multiplied once, by P₂·P₁. After two steps A is computed afresh, since errors of A
-are errors of σ² and not of σ: without that, small singular values lose more than rounding X would cost them.
+A step is X ← P·X with P = a·I + b·A + c·A² and A = X·Xᵀ. For a wide X some steps are cheaper on the Gram matrix alone:
+the second one's A is P·A·P, and X is multiplied once, by P₃·P₂·P₁. Then A is computed afresh, since errors of A are
+errors of σ² and not of σ, and grow with a² a step: five steps on one Gram matrix are fifty times as wrong as steps on X
+for matrices with one large singular value and many small ones; two and then three are as right.
 A large X is never divided by its norm: A is, and so is the first factor.
 
 Nothing here allocates an array once the objects are made, not even one of a single number: momenta are written by then.
@@ -12,18 +13,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from signopt.backends._muon_products import Products
+from signopt.backends._muon_products import Products, pitch
 from signopt.backends._numpy_blocks import Floats
 from signopt.rules.newton_schulz import Triple
 
 __all__ = ["Iteration", "Numbers", "Room", "Single", "Stack", "to_spectral_part"]
 
-WORTH_PAIRING = 1.5
-"""The ratio of the sides from which two steps on the Gram matrix cost less than two steps on X."""
+WORTH_COMBINING = 1.5
+"""The ratio of the sides from which steps on the Gram matrix cost less than steps on X."""
+
+MOST_COMBINED = 3
+"""Steps on one Gram matrix, whose errors would become visible after more of them."""
 
 SAFE = {"float32": (2.0**-60, 2.0**80), "float64": (2.0**-800, 2.0**800)}
 """By dtype: between these the squared norm, and what is made of it, neither overflows nor loses digits."""
@@ -88,30 +93,31 @@ class Single:
     """The iteration for one large matrix."""
 
     def __init__(self, shape: tuple[int, int], compute: str, products: Products, room: Room) -> None:
-        square = (min(shape),) * 2
+        side = min(shape)
         self._is_tall = shape[0] > shape[1]
-        self._stride = 2 if max(shape) >= WORTH_PAIRING * min(shape) else 1
+        self._most = MOST_COMBINED if max(shape) >= WORTH_COMBINING * min(shape) else 1
         self._compute = compute
         self._products = products
         self._numbers = Numbers(compute)
-        x, self._spare, *squares = room.cut(compute, shape, shape, *[square] * 4)
+        x, self._spare, *squares = room.cut(compute, shape, shape, *[(side, pitch(side, compute))] * 4)
         self.u = x[None]
-        self._gram, self._p, self._square, self._next = squares
-        self._diagonal, self._trace = np.empty(square[0]), np.zeros(())
+        self._gram, *self._squares = (square[:, :side] for square in squares)
+        self._diagonal, self._trace = np.empty(side), np.zeros(())
 
     @staticmethod
     def nbytes(shape: tuple[int, int], compute: str) -> int:
         """The room that it needs."""
-        return (2 * shape[0] * shape[1] + 4 * min(shape) ** 2) * np.dtype(compute).itemsize
+        side = min(shape)
+        return (2 * shape[0] * shape[1] + 4 * side * pitch(side, compute)) * np.dtype(compute).itemsize
 
     def run(self, triples: Sequence[Triple], eps: float) -> tuple[Floats, Floats]:
         x, spare = self.u[0], self._spare
         divisor = self._normalize(x, eps)
-        for start in range(0, len(triples), self._stride):
-            if start:
+        for index, combined in enumerate(_parts(triples, self._most)):
+            if index:
                 self._products.gram(x, self._gram)
-            factor = self._factor(*triples[start : start + self._stride])
-            if not start:
+            factor = self._factor(*combined)
+            if not index:
                 np.multiply(factor, self._numbers.number(1.0 / divisor), factor)
             _multiply(x, factor, self._is_tall, spare)
             x, spare = spare, x
@@ -133,17 +139,23 @@ class Single:
         np.copyto(self._diagonal, _diagonal(self._gram))
         return float(np.add.reduce(self._diagonal, out=self._trace))
 
-    def _factor(self, first: Triple, second: Triple | None = None) -> Floats:
-        """P of one step, or P₂·P₁ of two. The Gram matrix is lost."""
-        gram, p, square, following = self._gram, self._p, self._square, self._next
-        self._polynomial(gram, first, p)
-        if second is None:
-            return p
-        self._products.gram(p, square)
-        self._products.product(gram, square, following)
-        self._polynomial(following, second, gram)
-        self._products.product(gram, p, square)
-        return square
+    def _factor(self, triple: Triple, *more: Triple) -> Floats:
+        """The product of the P of all these steps. The Gram matrix is lost."""
+        gram, latest, *free = self._gram, *self._squares
+        self._polynomial(gram, triple, latest)
+        whole = latest
+        for triple in more:
+            square = free.pop()
+            self._products.gram(latest, square)
+            following = free.pop() if latest is whole else latest
+            self._products.product(gram, square, following)
+            latest, previous = gram, whole
+            self._polynomial(following, triple, latest)
+            whole = square
+            self._products.product(latest, previous, whole)
+            gram = following
+            free.append(previous)
+        return whole
 
     def _polynomial(self, x: Floats, triple: Triple, out: Floats) -> None:
         a, b, c = triple
@@ -194,6 +206,13 @@ class Stack:
             self._divisors[index] = math.sqrt(square) + epsilon or 1.0
 
 
+def _parts(triples: Sequence[Triple], most: int) -> list[Sequence[Triple]]:
+    """As few parts as there can be of at most ``most`` steps, the shorter ones first."""
+    count = -(-len(triples) // most)
+    bounds = [len(triples) * index // count for index in range(count + 1)] if count else []
+    return [triples[start:stop] for start, stop in pairwise(bounds)]
+
+
 def _multiply(x: Floats, y: Floats, from_the_right: bool, out: Floats) -> None:
     """X·Y or Y·X."""
     left, right = (x, y) if from_the_right else (y, x)
@@ -206,7 +225,9 @@ def _is_safe(squares: float, compute: str) -> bool:
 
 
 def _diagonal(square: Floats) -> Floats:
-    return square.reshape(-1)[:: len(square) + 1]
+    """A view of it, into which can be written."""
+    diagonal: Floats = np.einsum("ii->i", square)
+    return diagonal
 
 
 def rescale(x: Floats, eps: float, numbers: Numbers) -> float:

@@ -2,69 +2,65 @@
 
 None of them allocates an array: they run while a step is being written.
 
-scipy brings the BLAS routine for X·Xᵀ that leaves one triangle; NumPy uses the same routine if it sees that both
-factors are one array, and fills the other triangle itself, more slowly.
+All are made by NumPy's own BLAS, which computes one triangle if both factors are one array. scipy has the routine too
+(syrk), but in a BLAS of its own: on two threads the threads of either wait in the way of the other's, and a step takes
+three times as long.
 """
 
 from __future__ import annotations
-
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
 from signopt.backends._numpy_blocks import Floats
 
-__all__ = ["Products", "mirror"]
+__all__ = ["Products", "pitch"]
 
 BLOCK = 64
-"""Elements of a side that are transposed at once: two such blocks fit in the cache next to the processor."""
+"""Rows that are transposed at once, so that what is read of their cache lines is not read again."""
+
+PART = 1 << 15
+"""Elements that are added at once: few enough for the cache, and enough to hide the price of a call."""
+
+LINE = 64
+"""Bytes of a line of a processor's cache."""
 
 WORTH_HALVING = 128
 """Sides above which a symmetric product is cut in four, of which three parts are computed."""
 
 
-class Products:
-    """The symmetric products of one compute dtype.
+def pitch(side: int, compute: str) -> int:
+    """From one row of a square matrix to the next, in elements.
 
-    Attributes
-    ----------
-    blas : str
-        ``"scipy"`` or ``"numpy"``: whose BLAS computes X·Xᵀ.
+    An odd number of cache lines: NumPy mirrors a triangle by columns, whose elements would else share few places in the
+    cache.
     """
+    each = LINE // np.dtype(compute).itemsize
+    return (-(-side // each) + 2 | 1) * each
 
-    def __init__(self, compute: str, library: str | None = None) -> None:
-        self.blas = library or ("scipy" if find_spec("scipy") else "numpy")
-        self._room = np.empty(BLOCK * BLOCK, compute)
-        self._number = np.zeros((), compute)
-        self._syrk: Any = None
-        if self.blas == "scipy":
-            from scipy.linalg import blas as routines
 
-            self._syrk = routines.dsyrk if compute == "float64" else routines.ssyrk
+class Products:
+    """The symmetric products of one compute dtype."""
+
+    def __init__(self, compute: str) -> None:
+        self._room = np.empty(PART, compute)
+        self._factors = np.zeros((), compute), np.zeros((), compute)
 
     def gram(self, x: Floats, out: Floats) -> None:
-        """X·Xᵀ, or Xᵀ·X if that is as large as ``out``, which is C-contiguous; so is ``x``."""
+        """X·Xᵀ, or Xᵀ·X if that is as large as ``out``."""
         wide = len(x) == len(out)
-        if self._syrk is None:
-            np.matmul(x if wide else x.T, x.T if wide else x, out=out)
-            return
-        # For Fortran, which counts columns first, x is its own transpose; and so is the triangle.
-        self._syrk(1.0, x.T, beta=0.0, c=out.T, trans=int(wide), overwrite_c=1)
-        mirror(out, self._room)
+        np.matmul(x if wide else x.T, x.T if wide else x, out=out)
 
     def quadratic(self, x: Floats, b: float, c: float, out: Floats) -> None:
-        """b·X + c·X² of a symmetric X."""
-        if self._syrk is None:
-            np.matmul(x, x.T, out=out)
-            self._number[()] = c
-            np.multiply(out, self._number, out)
-            self._number[()] = b
-            add_multiple(out.reshape(-1), x.reshape(-1), self._number, self._room)
-            return
-        np.copyto(out, x)
-        self._syrk(c, x.T, beta=b, c=out.T, trans=1, overwrite_c=1)
-        mirror(out, self._room)
+        """b·X + c·X² of a symmetric X; both lie in memory alike, and what is between their rows is lost."""
+        self.gram(x, out)
+        of_x, of_square = self._factors
+        of_x[()], of_square[()] = b, c
+        x, out = _with_gaps(x), _with_gaps(out)
+        for start in range(0, len(x), PART):
+            part = out[start : start + PART]
+            linear = np.multiply(x[start : start + PART], of_x, self._room[: len(part)])
+            np.multiply(part, of_square, part)
+            np.add(part, linear, part)
 
     def product(self, x: Floats, y: Floats, out: Floats) -> None:
         """X·Y of symmetric matrices that commute, so that it is symmetric too."""
@@ -74,30 +70,18 @@ class Products:
             return
         half = size // 2 // 16 * 16
         np.matmul(x[half:], y[:, :half], out=out[half:, :half])
-        np.copyto(out[:half, half:], out[half:, :half].T)
+        _transpose(out[half:, :half], out[:half, half:])
         self.product(x[:half], y[:, :half], out[:half, :half])
         self.product(x[half:], y[:, half:], out[half:, half:])
 
 
-def add_multiple(out: Floats, x: Floats, factor: Floats, room: Floats) -> None:
-    """out += factor·x of 1-D arrays, as many elements at a time as there is room for their product."""
-    for start in range(0, len(x), len(room)):
-        part = out[start : start + len(room)]
-        product = np.multiply(x[start : start + len(room)], factor, room[: len(part)])
-        np.add(part, product, part)
-
-
-def mirror(x: Floats, room: Floats) -> None:
-    """Copy the triangle below the diagonal to the one above; ``room`` is for a block of it."""
+def _transpose(x: Floats, out: Floats) -> None:
     for start in range(0, len(x), BLOCK):
         rows = slice(start, start + BLOCK)
-        square = x[rows, rows]
-        turned = room[: square.size].reshape(square.shape)
-        np.copyto(turned, square.T)
-        np.copyto(square, turned, where=_ABOVE[: len(square), : len(square)])
-        for other in range(0, start, BLOCK):
-            columns = slice(other, other + BLOCK)
-            np.copyto(x[columns, rows], x[rows, columns].T)
+        np.copyto(out[:, rows], x[rows].T)
 
 
-_ABOVE = np.triu(np.ones((BLOCK, BLOCK), bool), 1)
+def _with_gaps(x: Floats) -> Floats:
+    """All memory from the first element to the last."""
+    between, each = x.strides
+    return np.lib.stride_tricks.as_strided(x, ((len(x) - 1) * (between // each) + x.shape[1],), (each,))

@@ -60,17 +60,9 @@ class Matrices:
     params, momenta : sequence of ndarray
     batch_axis : int, optional
         As for :func:`signopt.muon`.
-    library : {"scipy", "numpy"}, optional
-        Whose BLAS makes symmetric products; scipy's if it is installed.
     """
 
-    def __init__(
-        self,
-        params: Sequence[Floats],
-        momenta: Sequence[Floats],
-        batch_axis: int | None = None,
-        library: str | None = None,
-    ) -> None:
+    def __init__(self, params: Sequence[Floats], momenta: Sequence[Floats], batch_axis: int | None = None) -> None:
         self.batch_axis = batch_axis
         matrices = [
             matrix
@@ -81,7 +73,7 @@ class Matrices:
         self._elements = max((matrix.param.size for matrix in matrices), default=0)
         self._sides = max((sum(matrix.shape) for matrix in matrices), default=0)
         groups = list(_groups(matrices))
-        self._products = {compute: Products(compute, library) for compute in ("float32", "float64")}
+        self._products = {compute: Products(compute) for compute in ("float32", "float64")}
         room = Room(max((_nbytes(group) for group in groups), default=0))
         made: dict[Any, Iteration] = {}
         self._jobs: list[tuple[list[Matrix], Iteration]] = []

@@ -40,7 +40,7 @@ class Muon(Optimizer):
     -----
     Momentum, look-ahead and the last line of the rule have the same bits on every backend. The iteration runs in a
     workspace, taken at the first step and shared by all matrices: two matrices of the largest shape, and four squares
-    of its shorter side. On a CPU products with a symmetric result take scipy's BLAS if scipy is installed.
+    of its shorter side.
 
     Examples
     --------

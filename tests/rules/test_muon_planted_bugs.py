@@ -81,26 +81,33 @@ BUGS = {
         ("_or_one(xp, square)", "square", "0/0 in the null space"),
     ],
     "backends._muon_products": [
-        ("mirror(out, self._room)", "pass", "one triangle only"),
-        ("trans=int(wide)", "trans=1", "Xᵀ·X for X·Xᵀ"),
         ("wide = len(x) == len(out)", "wide = True", "a tall matrix taken for a wide one"),
-        ("self._syrk(c, x.T, beta=b,", "self._syrk(c, x.T, beta=0.0,", "no b·A"),
-        ("self._syrk(c, x.T, beta=b,", "self._syrk(b, x.T, beta=c,", "b and c swapped"),
+        ("wide = len(x) == len(out)", "wide = False", "Xᵀ·X for X·Xᵀ"),
+        ("np.add(part, linear, part)", "pass", "no b·A"),
+        ("of_square[()] = b, c", "of_square[()] = c, b", "b and c swapped"),
+        ("(len(x) - 1) * (between // each) + x.shape[1]", "x.size", "the last rows left out"),
+        ("range(0, len(x), PART)", "range(0, len(x) - 1, PART)", "a 1 × 1 Gram matrix left as its square"),
         ("np.matmul(x[half:], y[:, :half]", "np.matmul(x[half:], y[:, half:2 * half]", "the wrong quarter"),
-        ("np.copyto(out[:half, half:], out[half:, :half].T)", "pass", "a quarter left as it was"),
+        ("_transpose(out[half:, :half], out[:half, half:])", "pass", "a quarter left as it was"),
+        ("np.copyto(out[:, rows], x[rows].T)", "np.copyto(out[:, :64], x[:64].T)", "the same rows again and again"),
         ("self.product(x[half:], y[:, half:]", "self.product(x[half:], y[:, :half]", "a diagonal quarter off"),
     ],
     "backends._muon_iteration": [
         ("np.add(_diagonal(out), self._numbers.number(a), _diagonal(out))", "pass", "no a"),
-        ("if start:", "if False:", "the Gram matrix never computed afresh"),
+        ("if index:", "if False:", "the Gram matrix never computed afresh"),
+        ("MOST_COMBINED = 3", "MOST_COMBINED = 9", "five steps on one Gram matrix"),
+        ("[len(triples) * index // count", "[len(triples) * index // (count + 1)", "the last steps left out"),
         ("np.multiply(factor, self._numbers.number(1.0 / divisor), factor)", "pass", "X not divided by its norm"),
         ("1.0 / divisor**2", "1.0 / divisor", "A divided by the norm, not by its square"),
         ("math.sqrt(squares) + eps if", "math.sqrt(squares) if", "no ε"),
         ("math.sqrt(squares) + eps if", "max(math.sqrt(squares), eps) if", "ε as a least divisor"),
-        ("self._polynomial(following, second, gram)", "self._polynomial(following, first, gram)", "one triple for two"),
-        ("self._products.product(gram, square, following)", "self._products.product(p, square, following)", "P·P²"),
-        ("self._products.product(gram, p, square)", "np.copyto(square, gram)", "P₂ without P₁"),
-        ("self._products.gram(p, square)", "np.copyto(square, p)", "A·P for P·A·P"),
+        ("for triple in more:", "for _ in more:", "one triple for all that are combined"),
+        ("self._products.product(gram, square, following)", "self._products.product(latest, square, following)",
+         "P·P²"),
+        ("self._products.product(latest, previous, whole)", "np.copyto(whole, latest)", "P₂ without P₁"),
+        ("self._products.gram(latest, square)", "np.copyto(square, latest)", "A·P for P·A·P"),
+        ("gram = following", "pass", "the third step on the Gram matrix of the second"),
+        ("if latest is whole else latest", "if True else latest", "no room for a third step"),
         ("return math.ldexp(eps, exponent)", "return eps", "ε not scaled with the matrix"),
         (" + epsilon or 1.0", " + epsilon", "0/0 in a stack"),
         ("np.multiply(square, self._numbers.number(c), square)", "np.multiply(square, self._numbers.number(b), square)",
@@ -149,6 +156,7 @@ def load(name, old, new, monkeypatch):
 STACK = [(1.5, -0.5, 0.0), (2.0, -1.5, 0.5), (0.5, 0.25, -0.1)]
 STEPS = {
     "wide": ((3, 7), {}),
+    "a row": ((1, 5), {}),
     "tall": ((7, 3), {}),
     "square": ((4, 4), {"nesterov": False}),
     "a scale of two": ((8, 2), {}),
@@ -158,7 +166,7 @@ STEPS = {
     "tall triples": ((6, 3), {"ns_coefficients": STACK, "ns_steps": 3}),
     "square triples": ((3, 3), {"ns_coefficients": STACK[::-1], "ns_steps": 3}),
     "large": ((140, 150), {"ns_coefficients": STACK[:1], "ns_steps": 1}),
-    "larger": ((134, 210), {"ns_coefficients": STACK[:2], "ns_steps": 2}),
+    "larger": ((134, 210), {"ns_coefficients": STACK, "ns_steps": 3}),
 }
 
 
@@ -170,12 +178,15 @@ def expected_of(shape, arrays, options):
         return new, momentum
     p, g, m = arrays
     m = 0.95 * m + (1 - 0.95) * g
-    x = 0.95 * m + (1 - 0.95) * g
-    x = x / (np.linalg.norm(x) + 1e-7)
+    return p - 0.25 * (iterated(0.95 * m + (1 - 0.95) * g, triples) + 0.1 * p), m
+
+
+def iterated(u, triples):
+    x = u / (np.linalg.norm(u) + 1e-7)
     for a, b, c in triples:
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return p - 0.25 * (x + 0.1 * p), m
+    return x
 
 
 CASES = []
@@ -188,7 +199,8 @@ def is_right(step):
     """Whether ``step(param, grad, momentum, **options)`` gives what exact arithmetic does, and the edge cases hold."""
     try:
         with np.errstate(all="ignore"):
-            return all(_agrees(step, *case) for case in CASES) and _is_right_at_the_edges(step)
+            agrees = all(_agrees(step, *case) for case in CASES)
+            return agrees and _is_right_at_the_edges(step) and _keeps_small_values(step)
     except (ValueError, IndexError, TypeError, ZeroDivisionError):
         return False
 
@@ -196,6 +208,15 @@ def is_right(step):
 def _agrees(step, arrays, options, wanted, wanted_momentum):
     param, momentum = step(*(array.copy() for array in arrays), lr=0.25, **options)
     return np.allclose(param, wanted, rtol=0, atol=1e-11) and np.allclose(momentum, wanted_momentum, rtol=1e-14, atol=0)
+
+
+def _keeps_small_values(step):
+    """Whether many small singular values beside a large one lose no more than rounding X would cost them."""
+    u, _, v = np.linalg.svd(random_triple((16, 32), np.float64, seed=5)[1], full_matrices=False)
+    g = ((u * np.array([1.0, *[1e-3] * 15])) @ v).astype(np.float32)
+    zero = np.zeros_like(g)
+    new = step(zero.copy(), g, zero.copy(), lr=1.0, weight_decay=0.0, beta=0.0)[0]
+    return np.abs(new + iterated(g.astype(np.float64), [exact.JORDAN] * 5)).max() < 3e-5
 
 
 def _is_right_at_the_edges(step):
@@ -267,7 +288,7 @@ def signs_are_right():
     return all(np.isnan(sign).all() for sign in signs)
 
 
-def in_place(module, stacked, blas, monkeypatch):
+def in_place(module, stacked, monkeypatch):
     """Muon through the workspace: ``stacked`` elements and fewer in stacks, each of two matrices."""
     from signopt.rules.muon import MuonCoefficients
 
@@ -278,20 +299,21 @@ def in_place(module, stacked, blas, monkeypatch):
         defaults = {"beta": 0.95, "weight_decay": 0.1, "nesterov": True, "ns_coefficients": exact.JORDAN, "ns_steps": 5}
         defaults |= {"eps": 1e-7, "adjust_lr_fn": "original", "decay": "plain", "lr": 1e-3}
         coefficients = MuonCoefficients.of(**defaults | options, batch_axis=batch_axis)
-        module.Matrices([param], [momentum], batch_axis, blas).prepare([grad], coefficients, 1)()
+        module.Matrices([param], [momentum], batch_axis).prepare([grad], coefficients, 1)()
         return param, momentum
 
     return step
 
 
-PATHS = [(0, "scipy"), (0, "numpy"), (1 << 13, "numpy")]
+PATHS = (0, 1 << 13)
+"""Up to how many elements matrices are stacked."""
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_without_a_bug_all_is_right(path, monkeypatch):
     assert is_right(signopt.muon)
     assert signs_are_right()
-    assert is_right(in_place(load("backends._muon_products", "", "", monkeypatch), *path, monkeypatch))
+    assert is_right(in_place(load("backends._muon_products", "", "", monkeypatch), path, monkeypatch))
 
 
 @pytest.mark.parametrize(("name", "old", "new"), some(ROWS, every=2))
@@ -300,4 +322,4 @@ def test_the_bug_is_seen(name, old, new, monkeypatch):
     if name.startswith("rules"):
         assert not (is_right(module.muon) and signs_are_right())
     else:
-        assert not all(is_right(in_place(module, *path, monkeypatch)) for path in PATHS)
+        assert not all(is_right(in_place(module, path, monkeypatch)) for path in PATHS)
