@@ -42,7 +42,8 @@ PRESETS: Mapping[str, Triple | tuple[Triple, ...]] = MappingProxyType(
             (2.8769, -3.1427, 1.2046),
             (2.8366, -3.0525, 1.2012),
         ),
-        # Amsel et al. 2025, https://arxiv.org/abs/2505.16932, for five steps, with safety factor 1.02 and cushion 2.
+        # Amsel et al. 2025, https://arxiv.org/abs/2505.16932, for five steps from σ = 10⁻³ on, with safety factor 1.02
+        # and a cushion of 0.02.
         "polar-express": (
             (8.156554524902461, -22.48329292557795, 15.878769915207462),
             (4.042929935166739, -2.808917465908714, 0.5000178451051316),

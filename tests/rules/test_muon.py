@@ -1,5 +1,7 @@
 """Muon against exact arithmetic: every shape, every option, and every row of the edge cases."""
 
+import tracemalloc
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -204,3 +206,14 @@ def test_a_state_of_the_sum_form_gives_the_same_parameters():
     p, g, m = random_triple((5, 4), np.float64)
     scaled = signopt.muon(p, 20 * g, 20 * m, lr=0.25, eps=0.0)
     np.testing.assert_allclose(scaled[0], signopt.muon(p, g, m, lr=0.25, eps=0.0)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3000, 2), (2, 3000), (1, 3000, 2)])
+def test_the_gram_matrix_is_of_the_shorter_side(shape):
+    matrix = np.ones(shape)
+    signopt.msign(matrix, batch_axis=0 if len(shape) == 3 else None)
+    tracemalloc.start()
+    signopt.msign(matrix, batch_axis=0 if len(shape) == 3 else None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * matrix.nbytes
