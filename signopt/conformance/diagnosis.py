@@ -154,8 +154,9 @@ def _slack(trace: Trace, roundings: int) -> Array:
     rows = []
     for hyper, grads, (params, momentum) in zip(trace.hyper, trace.steps, trace.outputs, strict=True):
         shown = np.abs(_flat(params, momentum))
-        operands = np.abs(_flat({name: np.full(p.shape, hyper["lr"]) for name, p in params.items()}, grads))
-        rows.append(shown + operands)
+        rates = {name: np.full(p.shape, hyper["lr"]) for name, p in params.items()}
+        given = {name: grads.get(name, np.zeros(p.shape)) for name, p in params.items()}
+        rows.append(shown + np.abs(_flat(rates, given)))
     return np.asarray(np.nan_to_num(np.concatenate(rows), posinf=0.0) * eps * roundings)
 
 
