@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from signopt.conformance.diagnosis import explain, explanations
 from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, hide_momentum, unsettable
+from signopt.conformance.numpy_ports.muon import MuonPort
 from signopt.conformance.report import Report
 from signopt.conformance.suite import check, select
 from tests.long_checks import LONG
@@ -133,3 +135,15 @@ def test_the_report_says_it_in_a_sentence_with_the_link() -> None:
 
 def test_a_right_port_gets_no_diagnosis() -> None:
     assert check(find(RIGHT_PORTS, "lion", "plain")(), dtypes=["float32"]).diagnosis == []
+
+
+def test_a_tensor_without_a_gradient_in_what_failed_does_not_end_the_report() -> None:
+    class Stale(MuonPort):
+        """Steps tensors without a gradient along the last one that they had."""
+
+        def fetch(self, grads: Any, name: str) -> Any:
+            self.memo[name] = np.array(grads[name]) if name in grads else self.memo[name]
+            return self.memo[name]
+
+    report = check(Stale(), only=["matrices/absent"], dtypes=["float32"])
+    assert report.verdict == "fail"

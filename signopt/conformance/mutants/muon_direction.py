@@ -10,6 +10,7 @@ from signopt.conformance.numpy_ports.base import Array
 from signopt.conformance.numpy_ports.muon import MuonPort
 from signopt.conformance.numpy_ports.pieces import Pair
 from signopt.conformance.numpy_ports.variant import Row
+from signopt.conformance.port import Arrays
 
 __all__ = ["DIRECTION", "NORM", "NORM_DOUBLE"]
 
@@ -35,6 +36,12 @@ def _normalised_in_place(self: MuonPort, name: str, old: Pair, new: Pair) -> Pai
     if self.nesterov() or not new[1].any():
         return new
     return new[0], new[1] / np.linalg.norm(new[1]).astype(new[1].dtype)
+
+
+def _joined(self: MuonPort, grads: Arrays) -> None:
+    MuonPort.step(self, grads)
+    kept: dict[Any, Array] = {}
+    self.m = {name: kept.setdefault((m.shape, m.dtype, m.tobytes()), m) for name, m in self.m.items()}
 
 
 def _over_the_gradient(self: MuonPort, m: Array, g: Array, fresh: Array) -> Array:
@@ -106,6 +113,11 @@ DIRECTION: list[Row] = [
     ("momentum-beta-float16", "β held in float16", {"beta": lambda self: float(np.float16(self.hyper["beta"]))}),
     ("momentum-normalised", "the momentum overwritten by what it is normalised to (torch, bfloat16)", {
         "tamper": _normalised_in_place}),
+    ("momentum-reset-every-thousandth", "momentum zeroed at every thousandth step", {
+        "tamper": lambda self, name, old, new: (new[0], new[1] * new[1].dtype.type(self.t % 1000 != 999))}),
+    ("momentum-beta-late", "a smaller β after two hundred steps", {
+        "beta": lambda self: self.hyper["beta"] * (1.0 if self.t < 200 else 0.98)}),
+    ("momentum-joined", "equal momenta of one shape kept once from then on", {"step": _joined}),
     ("momentum-warmed", "β raised from 0.85 over the first steps (modded-nanogpt)", {
         "beta": lambda self: min(self.hyper["beta"], 0.85 + 0.01 * self.t)}),
 ]  # fmt: skip

@@ -200,6 +200,8 @@ ITERATION: list[Row] = [
     ("inner-tail-8", "columns after the last block of 8 left out of A", _tiled(_inner_cut(8))),
     ("inner-tail-16", "columns after the last block of 16 left out of A", _tiled(_inner_cut(16))),
     ("inner-tail-64", "columns after the last block of 64 left out of A", _tiled(_inner_cut(64))),
+    ("inner-first-1024", "columns after the 1 024th left out of A", _tiled(lambda x: x[:, :1024] @ x[:, :1024].T)),
+    ("inner-first-4096", "columns after the 4 096th left out of A", _tiled(lambda x: x[:, :4096] @ x[:, :4096].T)),
     ("first-term-missing", "aX left out", _step(
         lambda x, a, b, c: (b * (x @ x.T) + c * (x @ x.T @ x @ x.T)) @ x)),
     ("polynomial-of-the-start", "the first X in aX at every application", {

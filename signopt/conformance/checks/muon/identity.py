@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from signopt.conformance.checks.muon.endurance import endures
 from signopt.conformance.checks.muon.hybrid import flattens
 from signopt.conformance.checks.muon.values import (
     MIX,
@@ -98,7 +99,8 @@ def axes(s: Session) -> None:
 
 @muon_check("identity/many-steps")
 def many_steps(s: Session) -> None:
-    """After 26 and after 130 steps the rule is the same: nothing is reset, warmed up or worn out."""
+    """After 26, 130 and 1 030 steps the rule is the same: nothing is reset, warmed up or worn out."""
+    endures(s)
     walk(s, ((2, 1),), bare(s), 130)
     for nesterov in (True, False):
         with asked(s):

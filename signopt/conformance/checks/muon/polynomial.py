@@ -84,13 +84,14 @@ def sides(s: Session) -> None:
 
 @muon_check("polynomial/large-sides")
 def large_sides(s: Session) -> None:
-    """The same for 34, 66 and 131, where matrices are cut into tiles: two elements a row, far apart, and dense."""
+    """The same for 34, 66, 131, 1 100 and 4 200, where matrices are cut into tiles; dense, or two elements a row."""
     for shape in ((34, 35), (66, 70), (70, 66)):
         for triple in (CUBE, FIFTH):
             _paired(s, shape, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0, lr=4096.0))
     _paired(s, (131, 130), settings(s, ns_coefficients=FIFTH, ns_steps=1, weight_decay=0.0, lr=4096.0))
     hyper = settings(s, ns_coefficients=CUBE, ns_steps=1, weight_decay=0.0)
     walk(s, ((34, 21),), hyper, 1, spectrum, theta=0.0, values=(1.0, 0.5))
+    walk(s, ((1, 1100), (4200, 1)), hyper, theta=0.0)
 
 
 def _paired(s: Session, shape: Shape, hyper: dict[str, Any]) -> None:

@@ -41,6 +41,9 @@ def twins(s: Session) -> None:
     grad = spectrum(s, (3, 2))
     run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
     run = s.start(_named(s, shapes), settings(s))
+    run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
+    run.step(_named(s, shapes))
+    run = s.start(_named(s, shapes), settings(s))
     run.step(
         _named(s, shapes) | {"a": grad, "b": -grad, "c": grad.reshape(2, 3), "d": np.ascontiguousarray(grad[::-1])}
     )
