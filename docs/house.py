@@ -168,16 +168,15 @@ def picture(edges: Imports) -> str:
 
 
 def _places(edges: Imports) -> dict[str, tuple[int, int]]:
-    """Each room's corner: from the ground up, a floor's rooms in the order of what they stand on, in the middle."""
+    """Each room's corner: from the ground up, a floor's rooms in the order of what they stand on, from the left."""
     floors = [[room for room in sorted(rooms(edges)) if floor_of(room) == floor] for floor in range(len(FLOORS))]
-    widest, needed = max(map(len, floors)), direct(rooms(edges))
+    needed = direct(rooms(edges))
     places: dict[str, tuple[int, int]] = {}
     for floor, names in enumerate(floors):
         below = {name: [places[target][0] for target in needed[name] if target in places] for name in names}
         names.sort(key=lambda name: sum(below[name]) / len(below[name]) if below[name] else 0)
-        first = LEFT + (widest - len(names)) * (WIDTH + GAP) // 2
         for at, name in enumerate(names):
-            places[name] = (first + at * (WIDTH + GAP), 10 + ROW * (len(FLOORS) - 1 - floor))
+            places[name] = (LEFT + at * (WIDTH + GAP), 10 + ROW * (len(FLOORS) - 1 - floor))
     return places
 
 

@@ -142,23 +142,23 @@ def singular_values(name, epochs=EPOCHS):
 
 
 def draw_norms(picture):
-    """Left, the largest singular value of the hidden layer over the run; right, all of them at its end."""
+    """Above, the largest singular value of the hidden layer over the run; below, all of them at its end."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "signopt"
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+    figure, (above, below) = plt.subplots(2, 1, figsize=(4.4, 5.8), layout="constrained")
     for name in DECAYS:
         values, accuracy = singular_values(name)
-        left.plot(range(1, len(values) + 1), values[:, 0], label=f"{name}: {accuracy:.1%} right")
-        right.plot(range(1, values.shape[1] + 1), values[-1])
+        above.plot(range(1, len(values) + 1), values[:, 0], label=f"{name}: {accuracy:.1%} right")
+        below.plot(range(1, values.shape[1] + 1), values[-1])
         print(f"{name:15} largest {values[-1][0]:.3f}, smallest {values[-1][-1]:.3f}   test accuracy {accuracy:.2%}")
-    left.set(xlabel="epoch", title="largest singular value", ylim=(0, None))
-    right.set(xlabel="which", title="all, at the end", ylim=(0, None))
-    left.legend(fontsize=8)
-    for axes in (left, right):
+    above.set(xlabel="epoch", title="largest singular value", ylim=(0, None))
+    below.set(xlabel="which", title="all, at the end", ylim=(0, None))
+    above.legend(fontsize=8)
+    for axes in (above, below):
         axes.grid(alpha=0.3)
     figure.savefig(picture, metadata={"Date": None})
 
@@ -171,13 +171,13 @@ def draw(results, picture):
     mpl.rcParams["svg.hashsalt"] = "signopt"
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.4, 3.6), layout="constrained")
     for name, (losses, accuracy) in results.items():
         axes.plot(range(1, len(losses) + 1), losses, label=f"{name}: {accuracy:.1%} of test images right")
     axes.set(xlabel="epoch", ylabel="training loss (cross-entropy)", yscale="log")
     axes.set_title("8 × 8 digits, two-layer network")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize=8)
     figure.savefig(picture, metadata={"Date": None})
 
 

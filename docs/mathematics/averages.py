@@ -32,7 +32,7 @@ def unrolled(beta1, beta2, grads):
 
 def draw():
     """The weights over the last hundred gradients, and their sums."""
-    fig, (left, right) = figure(2)
+    fig, (above, below) = figure(2)
     lags = 120
     rows = (
         ("Lion's c (0.9, 0.99)", direction_weights(0.9, 0.99, lags), GREEN),
@@ -40,11 +40,11 @@ def draw():
         ("average, β = 0.99", average_weights(0.99, lags), ORANGE),
     )
     for name, weights, colour in rows:
-        left.plot(range(lags), weights, color=colour, label=name)
-        right.plot(range(1, lags + 1), np.cumsum(weights), color=colour)
-    left.set(title="weight of a gradient", xlabel="its age, in steps", yscale="log", ylim=(1e-4, 0.2))
-    right.set(title="share held by the newest", xlabel="how many", ylim=(0, 1))
-    left.legend(fontsize=8)
+        above.plot(range(lags), weights, color=colour, label=name)
+        below.plot(range(1, lags + 1), np.cumsum(weights), color=colour)
+    above.set(title="weight of a gradient", xlabel="its age, in steps", yscale="log", ylim=(1e-4, 0.2))
+    below.set(title="share held by the newest", xlabel="how many", ylim=(0, 1))
+    above.legend(fontsize=8)
     save(fig, "averages")
 
 

@@ -67,7 +67,7 @@ def sign_flow(time):
 
 def draw():
     """Left: descent and its flow. Right: sign descent, which chatters, and the flow, which slides."""
-    fig, panels = figure(2, sharey=True)
+    fig, panels = figure(2)
     side = np.linspace(-0.7, 2.3, 100), np.linspace(-1.3, 0.7, 100)
     x, y = np.meshgrid(*side)
     levels = (HESSIAN[0, 0] * x * x + 2 * HESSIAN[0, 1] * x * y + HESSIAN[1, 1] * y * y) / 2

@@ -94,15 +94,15 @@ def decreasing_bound(diameter, rates: Iterable[Fraction], gradient) -> Fraction:
 
 def draw():
     """Left: SGD under its bounds. Right: gradients −1, −1, 3 in turn, which sign descent gets wrong."""
-    fig, (left, right) = figure(2)
+    fig, (above, below) = figure(2)
     steps, rate = 300, Fraction(1, 20)
     rng = np.random.default_rng(0)
     losses = [Absolute(Fraction(int(a), 16)) for a in rng.integers(-16, 17, steps)]
     horizon = range(1, steps + 1)
     points = run(losses, [rate] * steps, lambda g: g, start=Fraction(3))
-    left.plot(horizon, [float(x) for x in regret(losses, points, 0)], color=BLUE, label="SGD on |θ − a|")
-    left.plot(horizon, [float(constant_bound(3, rate, 1, t)) for t in horizon], "--", color=GREY, label="bound")
-    left.set(title="constant rate", xlabel="steps", ylabel="mean excess loss", yscale="log", ylim=(1e-2, 20))
+    above.plot(horizon, [float(x) for x in regret(losses, points, 0)], color=BLUE, label="SGD on |θ − a|")
+    above.plot(horizon, [float(constant_bound(3, rate, 1, t)) for t in horizon], "--", color=GREY, label="bound")
+    above.set(title="constant rate", xlabel="steps", ylabel="mean excess loss", yscale="log", ylim=(1e-2, 20))
     turns = [Linear(Fraction((-1, -1, 3)[t % 3])) for t in range(steps)]
     rows = (
         ("SGD", lambda g: g, BLUE),
@@ -111,9 +111,9 @@ def draw():
     )
     for name, direction, colour in rows:
         points = run(turns, [rate] * steps, direction, within=(-1, 1))
-        right.plot(horizon, [float(x) for x in regret(turns, points, -1)], color=colour, label=name)
-    right.set(title="gradients −1, −1, 3", xlabel="steps")
-    for panel in (left, right):
+        below.plot(horizon, [float(x) for x in regret(turns, points, -1)], color=colour, label=name)
+    below.set(title="gradients −1, −1, 3", xlabel="steps")
+    for panel in (above, below):
         panel.legend(fontsize=8)
     save(fig, "sgd-bounds")
 

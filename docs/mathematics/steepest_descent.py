@@ -43,25 +43,25 @@ def newton_schulz(sigma, steps=5):
 
 def draw():
     """Left: the steps in two dimensions. Right: what Muon's five iterations make of the singular values."""
-    fig, (left, right) = figure(2)
+    fig, (above, below) = figure(2)
     grad = np.array([1.0, 0.45])
     turn = np.linspace(0, 2 * np.pi, 200)
-    left.plot(np.cos(turn), np.sin(turn), color=BLUE)
-    left.plot([-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1], color=ORANGE)
+    above.plot(np.cos(turn), np.sin(turn), color=BLUE)
+    above.plot([-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1], color=ORANGE)
     for step, colour, name in (
         (-grad / 2, GREY, "−g/2"),
         (euclidean(grad, 1.0), BLUE, "SGD, ‖d‖₂ ≤ η"),
         (sign_step(grad, 1.0), ORANGE, "sign, ‖d‖∞ ≤ η"),
     ):
-        left.annotate("", step, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
-        left.plot([], [], color=colour, label=name)
-    left.set(aspect="equal", title="the steepest step", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
-    left.legend(fontsize=8, loc="upper right")
+        above.annotate("", step, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
+        above.plot([], [], color=colour, label=name)
+    above.set(aspect="equal", title="the steepest step", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
+    above.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     sigma = np.linspace(0, 1, 1000)
-    right.plot(sigma, np.ones_like(sigma), color=ORANGE, label="U·Vᵀ")
-    right.plot(sigma, newton_schulz(sigma), color=GREEN, label="Newton–Schulz, 5 steps")
-    right.set(title="singular values", xlabel="before, relative to ‖G‖", ylabel="after", ylim=(0, 1.4))
-    right.legend(fontsize=8, loc="lower right")
+    below.plot(sigma, np.ones_like(sigma), color=ORANGE, label="U·Vᵀ")
+    below.plot(sigma, newton_schulz(sigma), color=GREEN, label="Newton–Schulz, 5 steps")
+    below.set(title="singular values", xlabel="before, relative to ‖G‖", ylabel="after", ylim=(0, 1.4))
+    below.legend(fontsize=8, loc="lower right")
     save(fig, "steepest-descent")
 
 

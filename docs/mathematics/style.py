@@ -13,14 +13,16 @@ import matplotlib.pyplot as plt
 __all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "RED", "figure", "save"]
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#777777"
+WIDTH = 4.4
+"""Inches."""
 STATIC = Path(__file__).parents[1] / "_static"
 
 
-def figure(columns: int = 1, height: float = 3.2, **options: Any) -> tuple[Any, Any]:
-    """A figure with panels side by side, in type that survives being shrunk."""
-    plt.rcParams.update({"font.size": 11, "svg.hashsalt": "signopt", "svg.fonttype": "path", "axes.grid": True})
+def figure(panels: int = 1, height: float = 2.9, **options: Any) -> tuple[Any, Any]:
+    """A figure with panels one above the other, as wide as the text on a phone."""
+    plt.rcParams.update({"font.size": 10, "svg.hashsalt": "signopt", "svg.fonttype": "path", "axes.grid": True})
     plt.rcParams.update({"grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False})
-    return plt.subplots(1, columns, figsize=(3.6 * columns + 0.4, height), layout="constrained", **options)
+    return plt.subplots(panels, 1, figsize=(WIDTH, height * panels), layout="constrained", **options)
 
 
 def save(fig: Any, name: str) -> None:

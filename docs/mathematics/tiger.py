@@ -46,7 +46,7 @@ def random_walk(rule, start, steps, lr, weight_decay, size=20_000, seed=0):
 
 def draw():
     """Where a matrix of any initial size ends, under both rules."""
-    fig, panels = figure(2, sharey=False)
+    fig, panels = figure(2)
     lr, decay = 0.05, 0.1
     for panel, rule, equilibrium, colour in zip(
         panels, (signopt.lion, signopt.tiger), (lion_equilibrium, tiger_equilibrium), (BLUE, GREEN), strict=True

@@ -217,3 +217,9 @@ def test_the_gram_matrix_is_of_the_shorter_side(shape):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20 * matrix.nbytes
+
+
+def test_msign_adds_epsilon_of_a_ten_millionth():
+    matrix = np.full((1, 1), 1e-7)
+    half = signopt.msign(matrix, ns_coefficients=(1.0, 0.0, 0.0), ns_steps=1)
+    np.testing.assert_allclose(half, 0.5, rtol=1e-12)
