@@ -243,7 +243,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(check for checks in CHECKS.values() for check in checks))
-def test_the_kernels_as_they_are_pass(check, fresh_modules):
+def test_the_kernels_as_they_are_pass(check):
     check()
 
 

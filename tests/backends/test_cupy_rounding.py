@@ -18,6 +18,7 @@ from tests.backends.cupy_device import host_device, needs_cupy, on_gpu, skip_wit
 from tests.backends.test_cupy_large import claim, only_the_last_block, without_nan
 from tests.backends.test_cupy_steps import OPTIMIZERS, RULES, strided_views
 from tests.bits import assert_same_bits
+from tests.thin import diagonal, keeping
 
 pytestmark = needs_cupy
 products = test_cupy_muon.products
@@ -89,15 +90,15 @@ def some(dtype, momentum_dtype, *, finite=False):
     return [case for case in cases(dtype, momentum_dtype, finite=finite) if case.size % 8 in (0, 1, 7)]
 
 
-@pytest.mark.parametrize(("mode", "dtype", "momentum_dtype"), MODES)
-@pytest.mark.parametrize("rule", ["lion", "signum"])
-def test_sizes_and_alignments(rule, mode, dtype, momentum_dtype):
+@pytest.mark.parametrize(("rule", "storage"), diagonal(["lion", "signum"], MODES))
+def test_sizes_and_alignments(rule, storage):
+    mode, dtype, momentum_dtype = storage
     assert_rule(some(dtype, momentum_dtype), mode, drawn(rule))
 
 
-@pytest.mark.parametrize(("mode", "dtype", "momentum_dtype"), MODES)
-@pytest.mark.parametrize("finite", [True, False])
-def test_tiger_without_rms_at_sizes_and_alignments(finite, mode, dtype, momentum_dtype):
+@pytest.mark.parametrize(("finite", "storage"), diagonal([True, False], MODES))
+def test_tiger_without_rms_at_sizes_and_alignments(finite, storage):
+    mode, dtype, momentum_dtype = storage
     tensors = [case for case in some(dtype, momentum_dtype, finite=finite) if case.size < 200]
     assert_rule(tensors, mode, drawn("tiger"), biases_and_scales(tensors))
 
@@ -241,32 +242,48 @@ def test_muon_in_halves_is_muon_in_float32(decay):
     assert cupy.asnumpy(stored.rests["0"]).all()
 
 
-def test_a_run_goes_on_elsewhere_as_if_nothing_had_happened(tmp_path):
+RUNS = [
+    (rule, storage, begins_on_cuda, stop)
+    for rule in ("lion", "tiger")
+    for storage in MODES[1::2]
+    for begins_on_cuda in (True, False)
+    for stop in (1, 2, 3, 4)
+]
+SOME_RUNS = [("tiger", MODES[5], True, 4), ("lion", MODES[1], False, 2), ("tiger", MODES[3], False, 1)]
+SOME_RUNS += [("lion", MODES[5], True, 3)]
+
+
+@pytest.mark.parametrize(("rule", "storage", "begins_on_cuda", "stop"), keeping(RUNS, SOME_RUNS))
+def test_a_run_goes_on_elsewhere_as_if_nothing_had_happened(rule, storage, begins_on_cuda, stop, tmp_path):
     """Saved on CUDA arrays and resumed on NumPy's, or the other way round, at any place of a window."""
     import cupy
 
     skip_without("bfloat16")
-    rng = np.random.default_rng(0)
-    for number in range(24):
-        rule, (mode, dtype, momentum) = ("lion", "tiger")[number % 2], MODES[1::2][rng.integers(3)]
-        options = {"rounding": mode, "seed": number, "momentum_dtype": momentum, "lr": 0.01}
-        options |= {"accumulation_steps": 3, "roles": ["bias"]} if rule == "tiger" else {}
-        param, *grads = (triple(70, dtype, dtype, seed, finite=True)[seed > 0] for seed in range(6))
-        homes, stop = rng.permutation([cupy.asarray, np.asarray]), int(rng.integers(1, 5))
-        straight, begun = (OPTIMIZERS[rule]([home(param.copy())], **options) for home in homes[[1, 0]])
-        with np.errstate(all="ignore"):
-            for opt, home, until in ((straight, homes[1], 5), (begun, homes[0], stop)):
-                for grad in grads[:until]:
-                    opt.step([home(grad)])
-            signopt.save(begun, tmp_path / "state")
-            resumed = OPTIMIZERS[rule]([homes[1](cupy.asnumpy(begun.params["0"]))], **options)
-            signopt.load(resumed, tmp_path / "state")
-            for grad in grads[stop:]:
-                resumed.step([homes[1](grad)])
-        for mine, right in ((resumed.params, straight.params), (resumed.momentum, straight.momentum)):
-            assert_same_bits(cupy.asnumpy(mine["0"]), cupy.asnumpy(right["0"]))
-        for name, rest in straight.rests.items():
-            np.testing.assert_array_equal(cupy.asnumpy(resumed.rests[name]), cupy.asnumpy(rest))
+    mode, dtype, momentum = storage
+    options = {"rounding": mode, "seed": stop, "momentum_dtype": momentum, "lr": 0.01}
+    options |= {"accumulation_steps": 3, "roles": ["bias"]} if rule == "tiger" else {}
+    param, *grads = (triple(70, dtype, dtype, seed, finite=True)[seed > 0] for seed in range(6))
+    first, second = (cupy.asarray, np.asarray) if begins_on_cuda else (np.asarray, cupy.asarray)
+
+    def on(home, array):
+        """Numba, which has the bits of NumPy, would compile Tiger."""
+        backend = "numpy" if home is np.asarray else "cupy"
+        return OPTIMIZERS[rule]([home(array)], backend=backend, **options)
+
+    straight, begun = (on(home, param.copy()) for home in (second, first))
+    with np.errstate(all="ignore"):
+        for opt, home, until in ((straight, second, 5), (begun, first, stop)):
+            for grad in grads[:until]:
+                opt.step([home(grad)])
+        signopt.save(begun, tmp_path / "state")
+        resumed = on(second, cupy.asnumpy(begun.params["0"]))
+        signopt.load(resumed, tmp_path / "state")
+        for grad in grads[stop:]:
+            resumed.step([second(grad)])
+    for mine, right in ((resumed.params, straight.params), (resumed.momentum, straight.momentum)):
+        assert_same_bits(cupy.asnumpy(mine["0"]), cupy.asnumpy(right["0"]))
+    for name, rest in straight.rests.items():
+        np.testing.assert_array_equal(cupy.asnumpy(resumed.rests[name]), cupy.asnumpy(rest))
 
 
 @pytest.mark.parametrize("kind", [signopt.Lion, signopt.Muon])

@@ -19,7 +19,7 @@ from tests.thin import keeping, some
 
 RIGHT, WRONG = RIGHT_PORTS["muon"], MUTANTS["muon"]
 SOME = 9
-"""Of the wrong ports every so many-th is tried with -m thorough, half of those in each run, all with -m slow."""
+"""Of the wrong ports every so many-th is tried with -m thorough, a third of those in each run, all with -m slow."""
 
 
 class _FoundError(Exception):
@@ -49,7 +49,7 @@ def test_there_are_enough():
     assert len(RIGHT) >= 30
 
 
-@pytest.mark.parametrize("variant", some(WRONG[::SOME], every=2), ids=lambda each: each.id)
+@pytest.mark.parametrize("variant", some(WRONG[::SOME], every=3), ids=lambda each: each.id)
 def test_some_wrong_ports_are_caught(variant):
     assert first_failure(variant(), variant.dtypes[-1])
 
@@ -63,7 +63,7 @@ def test_every_wrong_port_is_caught(variant, dtype):
 SOME_RIGHT = ["sum-max", "svd", "hidden-unsettable", "inputs-first", "horner", "bfloat16-fixed"]
 
 
-@pytest.mark.parametrize("key", keeping(SOME_RIGHT, SOME_RIGHT[:4]))
+@pytest.mark.parametrize("key", keeping(SOME_RIGHT, ["sum-max", "hidden-unsettable"]))
 def test_some_right_ports_pass(key):
     variant = next(each for each in RIGHT if each.id == key)
     short = [each.id for each in select("muon", "standard") if each.id not in LONG]

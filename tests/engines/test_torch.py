@@ -246,6 +246,6 @@ def test_every_layout(kind, tensor):
 
 @pytest.mark.parametrize("candidate", some(OWN_TORCH, every=2), ids=lambda candidate: candidate.rule)
 def test_it_is_a_conforming_port(candidate):
-    """`signopt check signopt/torch --profile strict` takes minutes; here is what a test has time for."""
-    report = check(candidate.build(), profile="core")
+    """`signopt check signopt/torch --profile strict` takes minutes; here is what a test has time to compile."""
+    report = check(candidate.build(), profile="core", dtypes=["float32", "bfloat16"])
     assert report.verdict == "pass", report.to_dict()

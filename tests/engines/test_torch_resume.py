@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.bits import assert_same_bits
-from tests.engines.launch import ROOT, SECONDS, torchrun
+from tests.engines import launch
+from tests.engines.launch import ROOT, SECONDS
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytestmark = pytest.mark.timeout(3 * SECONDS + 60)
@@ -39,7 +40,13 @@ def uninterrupted(steps):
 @pytest.fixture
 def run(tmp_path):
     def on_ranks(ranks, *arguments):
-        code, output = torchrun(ranks, SCRIPT, "--folder", tmp_path, *arguments, NUMBA_DISABLE_JIT="1")
+        """One rank alone needs no torchrun, which takes as long to import torch as the rank itself."""
+        arguments = SCRIPT, "--folder", tmp_path, *arguments
+        if ranks == 1:
+            alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+            code, output = launch.run(*arguments, **alone, NUMBA_DISABLE_JIT="1")
+        else:
+            code, output = launch.torchrun(ranks, *arguments, NUMBA_DISABLE_JIT="1")
         return code, output, sorted(path.name for path in tmp_path.iterdir())
 
     return on_ranks

@@ -39,7 +39,7 @@ def test_copies_states_and_pickles_go_on_alike(kind):
 
 
 def test_a_state_loaded_from_a_live_one_is_a_copy():
-    first, second = (build("Tiger", matrices(torch.bfloat16), rounding="split") for _ in range(2))
+    first, second = (build("Signum", matrices(torch.bfloat16), rounding="split") for _ in range(2))
     second.load_state_dict(first.state_dict())
     give_grads(second.param_groups[0]["params"], 0)
     second.step()

@@ -102,10 +102,19 @@ CASES = [
 ]
 
 
+ALIKE = {
+    *(("numpy", "Lion", 1, "narrow"), ("numpy", "Signum", 1, "narrow")),
+    *(("portable", "Lion", 3, None), ("numba", "Lion", 3, None)),
+}
+"""Like cases that every run has: of threads and of narrow momenta one of each backend is enough."""
+
+
 def marks(backend, rule, threads, momentum_dtype):
     """Numba compiles Tiger for every pair of dtypes, ten seconds each: with a narrow momentum it is slow."""
-    slow = momentum_dtype and (threads > 1 or (backend, rule) == ("numba", "Tiger"))
-    return [*([NEEDS_NUMBA] if backend == "numba" else []), *([pytest.mark.slow] if slow else [])]
+    own = [pytest.mark.thorough] if (backend, rule, threads, momentum_dtype) in ALIKE else []
+    if momentum_dtype and (threads > 1 or (backend, rule) == ("numba", "Tiger")):
+        own = [pytest.mark.slow]
+    return [*([NEEDS_NUMBA] if backend == "numba" else []), *own]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A Numba that cannot be used: 'auto' says so once and takes NumPy; a damaged cache is made anew."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ import signopt
 pytest.importorskip("numba", reason="Numba is not installed: pip install 'signopt[numba]'")
 
 from signopt.backends import _numba_health as health
+from tests.thin import keeping
 
 STEP = """
 import warnings
@@ -64,10 +66,18 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_cache_is_made_anew(tmp_path, damage):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What a process leaves that has compiled."""
+    folder = tmp_path_factory.mktemp("cache")
+    assert answer(PROBE, NUMBA_CACHE_DIR=str(folder)) == "None"
+    return folder
+
+
+@pytest.mark.parametrize("damage", keeping(DAMAGES, ["half of the data", "a cut index"]))
+def test_a_damaged_cache_is_made_anew(cache, tmp_path, damage):
     pattern, damaged = DAMAGES[damage]
-    assert answer(PROBE, NUMBA_CACHE_DIR=str(tmp_path)) == "None"
+    shutil.copytree(cache, tmp_path, dirs_exist_ok=True)
     files = [*tmp_path.rglob(pattern)]
     assert files
     whole = {file: file.read_bytes() for file in files}

@@ -12,12 +12,13 @@ from tests.long_checks import LONG
 
 
 def marks(check, rule, at):
-    """Every check in every run, of one rule in two in one dtype, in turn; all else is thorough."""
-    if check.id in LONG:
-        return [pytest.mark.slow] if at else []
+    """Every check in every run, of one rule in one dtype, in turn; all else is thorough."""
+    if check.id in LONG and at:
+        return [pytest.mark.slow]
     number = list(REGISTRY).index(check.id)
-    own = [each for each in check.rules if each in OPTIMIZERS].index(rule)
-    return [] if at == number % 2 and own % 2 == 0 else [pytest.mark.thorough]
+    own = [each for each in check.rules if each in OPTIMIZERS]
+    in_turn = own[number % len(own)], 0 if check.id in LONG else number // len(own) % 2
+    return [] if (rule, at) == in_turn else [pytest.mark.thorough]
 
 
 CASES = [

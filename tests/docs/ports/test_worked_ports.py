@@ -144,7 +144,7 @@ def short_and_whole(*every_run):
     )
 
 
-@short_and_whole("tiger", "muon")
+@short_and_whole("tiger")
 def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule, without):
     report = checked([c_build / "port"], rule, "strict", without)
     assert report.verdict == "pass", report.failures[:1]
@@ -158,8 +158,13 @@ def test_the_javascript_port_is_right(js_folder, rule, without):
     assert report.counts["passed"] > 100
 
 
-def test_the_javascript_muon_is_right_at_the_core(js_folder):
-    report = checked(["node", js_folder / "port.mjs"], "muon", "core")
+@pytest.mark.parametrize("language", ["c", "javascript"])
+def test_the_muon_is_right_at_the_core(language, request):
+    if language == "c":
+        command = [request.getfixturevalue("c_build") / "port"]
+    else:
+        command = ["node", request.getfixturevalue("js_folder") / "port.mjs"]
+    report = checked(command, "muon", "core")
     assert report.verdict == "pass", report.failures[:1]
     assert report.counts["passed"] > 10
 
