@@ -12,6 +12,7 @@ from signopt.conformance.checks import (
     muon,
     nonfinite,
     rounding,
+    rounding_words,
     sizes,
     spectral,
     state,
@@ -29,8 +30,8 @@ from signopt.conformance.checks.tiger import everything, nan, rms, roles, schedu
 __all__ = [
     "ORDER", "PROFILES", "REGISTRY", "Check",
     "betas", "changes", "check", "decay", "defaults", "everything", "inputs", "magnitude", "meta", "momentum", "muon",
-    "nan", "nonfinite", "rms", "roles", "rounding", "schedule", "sizes", "spectral", "state", "step", "storage",
-    "strict", "subnormal", "tensors", "tiger_changes", "window", "zero",
+    "nan", "nonfinite", "rms", "roles", "rounding", "rounding_words", "schedule", "sizes", "spectral", "state", "step",
+    "storage", "strict", "subnormal", "tensors", "tiger_changes", "window", "zero",
 ]  # fmt: skip
 
 ORDER = (

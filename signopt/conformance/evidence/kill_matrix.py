@@ -10,7 +10,8 @@ from itertools import product
 from typing import Any
 
 from signopt.conformance.mutants import MUTANTS
-from signopt.conformance.mutants.rounding import RIGHT_ROUNDING, ROUNDING, RoundingVariant
+from signopt.conformance.mutants.rounding import ROUNDING, RoundingVariant
+from signopt.conformance.mutants.rounding_right import RIGHT_ROUNDING
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant
 from signopt.conformance.port import Port
 from signopt.conformance.report import SUITE, CheckResult

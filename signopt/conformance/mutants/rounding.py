@@ -11,7 +11,7 @@ import numpy as np
 from signopt.conformance.mutants import rounding_words as words
 from signopt.conformance.numpy_ports.rounding import RoundingPort
 
-__all__ = ["RIGHT_ROUNDING", "ROUNDING", "RoundingVariant"]
+__all__ = ["ROUNDING", "RoundingVariant", "flushed", "magnitudes"]
 
 Array = Any
 ALL = np.uint32(0xFFFF0000)
@@ -83,7 +83,8 @@ def _up(self: RoundingPort, bits: Array, words: Array) -> Array:
     return np.where(is_negative, turned, RoundingPort.rounded(self, bits, words))
 
 
-def _flush(self: RoundingPort, bits: Array, words: Array) -> Array:
+def flushed(self: RoundingPort, bits: Array, words: Array) -> Array:
+    """Subnormals become 0."""
     result = RoundingPort.rounded(self, bits, words)
     return np.where((bits & 0x7F800000) == 0, result & 0x8000, result)
 
@@ -106,6 +107,41 @@ def _signless_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
     return np.where(bits > 0xFF800000, _added(self, bits, words), RoundingPort.rounded(self, bits, words))
 
 
+def _no_last_word_below_zero(self: RoundingPort, bits: Array, words: Array) -> Array:
+    return RoundingPort.rounded(self, bits, np.where(bits >> 31 == 1, np.minimum(words, 0xFFFE), words))
+
+
+def _below_powers(magnitude: Array, words: Array) -> Array:
+    is_below = ((magnitude >> 16 & 0x7F) == 0x7F) & ((magnitude >> 23) % 2 == 0)
+    return (magnitude + np.where(is_below, words >> 1, words)) >> 16
+
+
+def _block_exponent(self: RoundingPort, magnitude: Array, words: Array) -> Array:
+    exponents = magnitude >> 23
+    blocks = np.resize(exponents, (-(-exponents.size // 32), 32))
+    lowest = np.repeat(blocks.min(axis=1, initial=0xFF), 32)[: exponents.size]
+    return (magnitude + (words >> np.minimum(exponents - lowest, 31))) >> 16
+
+
+def _strided_nearest(self: RoundingPort, x: Array) -> Array:
+    if x.flags.c_contiguous:
+        return RoundingPort.round(self, x)
+    return self.round_with(x, 0x7FFF + (np.ascontiguousarray(x).view(np.uint32) >> 16 & 1))
+
+
+def _strides_ignored(self: RoundingPort, x: Array) -> Array:
+    if x.flags.c_contiguous or any(stride < 0 for stride in x.strides):
+        return RoundingPort.round(self, x)
+    return RoundingPort.round(self, np.lib.stride_tricks.as_strided(x, (x.size,), (x.itemsize,)).reshape(x.shape))
+
+
+def _first_nearest(self: RoundingPort, x: Array) -> Array:
+    if self.calls:
+        return RoundingPort.round(self, x)
+    self.calls = 1
+    return self.round_with(x, np.full(np.shape(x), 0x7FFF, np.uint32))
+
+
 def _nan_of_numpy(self: RoundingPort, bits: Array, words: Array) -> Array:
     return np.where(bits == 0x7FC00000, 0x7FC0, _added(self, bits, words))
 
@@ -118,17 +154,14 @@ def _two_ulps(self: RoundingPort, magnitude: Array, words: Array) -> Array:
     return (magnitude >> 16) + 2 * (words < (magnitude & 0xFFFF) // 2)
 
 
-def _magnitudes(change: Callable[[Array, Array], Array]) -> dict[str, Any]:
+def magnitudes(change: Callable[[Array, Array], Array]) -> dict[str, Any]:
+    """The pieces of a port that rounds finite magnitudes in another way."""
     return {"carried": lambda self, magnitude, words: change(magnitude, words)}
 
 
 def _no_carry(magnitude: Array, words: Array) -> Array:
     sum_ = magnitude + words
     return np.where(sum_ >> 23 != magnitude >> 23, magnitude >> 16, sum_ >> 16)
-
-
-def _saturated(magnitude: Array, words: Array) -> Array:
-    return np.where(magnitude < 0x7F800000, np.minimum((magnitude + words) >> 16, 0x7F7F), magnitude >> 16)
 
 
 def _nearest_if(where: Callable[[Array], Array]) -> dict[str, Any]:
@@ -165,9 +198,9 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
         HEAVYBALL,
     ),
     ("poisson", "words of a Poisson distribution", {"words": words.poisson}, DEEPSPEED),
-    ("nearest", "rounding to nearest even", _magnitudes(lambda m, w: (m + 0x7FFF + (m >> 16 & 1)) >> 16)),
-    ("truncated", "towards zero", _magnitudes(lambda m, w: m >> 16)),
-    ("away", "away from zero", _magnitudes(lambda m, w: (m + 0xFFFF) >> 16)),
+    ("nearest", "rounding to nearest even", magnitudes(lambda m, w: (m + 0x7FFF + (m >> 16 & 1)) >> 16)),
+    ("truncated", "towards zero", magnitudes(lambda m, w: m >> 16)),
+    ("away", "away from zero", magnitudes(lambda m, w: (m + 0xFFFF) >> 16)),
     ("at-most", "word ≤ rest for word < rest", {"carried": _at_most}),
     ("words-65535", "words below 65 535", words.drawn(0, 65535)),
     ("words-from-1", "words from 1", words.drawn(1, 65536)),
@@ -185,7 +218,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
         "normal noise",
         words.drawn_by(lambda rng, n: rng.normal(32768, 16384, n).clip(0, 65535).astype(np.uint32)),
     ),
-    ("fair-coin", "up or down by a coin", _magnitudes(lambda m, w: (m >> 16) + ((m & 0xFFFF > 0) & (w >> 15)))),
+    ("fair-coin", "up or down by a coin", magnitudes(lambda m, w: (m >> 16) + ((m & 0xFFFF > 0) & (w >> 15)))),
     ("constant-seed", "the same words at every call", {"words": words.constant_seed}),
     ("two-seeds", "the words of the call before last", {"words": words.counter_seed}),
     ("stale", "the words of one tensor again for the next", {"words": words.stale}),
@@ -201,7 +234,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("tail-4", "what is left of a multiple of 4 rounded to nearest", _tail(4)),
     ("tail-256", "what is left of a multiple of 256 rounded to nearest", _tail(256)),
     ("up", "the probabilities of negative numbers turned round", {"rounded": _up}),
-    ("flushed", "subnormals become 0, and nothing says so", {"rounded": _flush}),
+    ("flushed", "subnormals become 0, and nothing says so", {"rounded": flushed}),
     ("positive-zero", "−0 becomes 0", {"rounded": _positive_zero}),
     ("inf-nan", "Inf becomes NaN", {"rounded": _inf_to_nan}),
     ("nan-zero", "NaN becomes 0", {"rounded": _nan_zero}),
@@ -221,26 +254,22 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("sixteen-seeds", "the words of the sixteenth call before", words.seed_of(16)),
     ("stale-eighths", "each eighth word that of the call before", {"words": words.eighths_kept}),
     ("tail-1024", "what is left of a multiple of 1024 truncated, in larger tensors", {"words": words.tail_of_large}),
-    ("no-carry", "a carry into the exponent is dropped", _magnitudes(_no_carry)),
+    ("sign-dependent", "the largest word left out for negative numbers", {"rounded": _no_last_word_below_zero}),
+    ("digits", "half the probability below every other power of two", magnitudes(_below_powers)),
+    ("block-exponent", "noise of the smallest exponent among 32 elements", {"carried": _block_exponent}),
+    ("strided-nearest", "arrays with gaps or of another order rounded to nearest", {"round": _strided_nearest}),
+    ("strides-ignored", "an array with gaps or of another order read in a row", {"round": _strides_ignored}),
+    ("warm-up", "the first call rounded to nearest", {"round": _first_nearest}),
+    ("leading-axes", "one set of words for all of the first two of four axes", {"round": words.of_leading_axes}),
+    ("lanes-shared", "one word for the upper half of sixteen lanes", words.drawn_by(words.lanes_shared)),
+    ("stratified", "words that are spread evenly over 4096 elements", words.drawn_by(words.stratified)),
+    ("of-size", "the same stream for the tensors of every size", {"words": words.of_size}),
+    ("hundredth-again", "each hundredth call with the words of the one before", {"words": words.hundredth_again}),
+    ("repeated-2-20", "2²⁰ words over and over", words.repeated(1 << 20)),
+    ("256-seeds", "the step cut to eight bits", words.seed_of(256)),
+    ("4096-seeds", "the step cut to twelve bits", words.seed_of(4096)),
+    ("no-carry", "a carry into the exponent is dropped", magnitudes(_no_carry)),
 )
 
 ROUNDING: tuple[RoundingVariant, ...] = tuple(RoundingVariant(*row) for row in _TABLE)
 """Every one of them is wrong."""
-
-
-def _kept_nan(self: RoundingPort, bits: Array, words: Array) -> Array:
-    quiet = bits >> 16 | 0x40
-    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet, RoundingPort.rounded(self, bits, words))
-
-
-RIGHT_ROUNDING: tuple[RoundingVariant, ...] = (
-    RoundingVariant("plain", "by carry", {}),
-    RoundingVariant("compared", "by comparison", _magnitudes(lambda m, w: (m >> 16) + (w < (m & 0xFFFF)))),
-    RoundingVariant("complement", "by complement", _magnitudes(lambda m, w: (m >> 16) + (0xFFFF - w < (m & 0xFFFF)))),
-    RoundingVariant("permuted", "words in another order", _magnitudes(lambda m, w: (m + (w * 40503 & 0xFFFF)) >> 16)),
-    RoundingVariant("payload-kept", "NaN with its payload, made quiet", {"rounded": _kept_nan}),
-    RoundingVariant("saturated", "never Inf", _magnitudes(_saturated)),
-    RoundingVariant("flush", "declared", {"rounded": _flush, "declared": {"subnormals": "flush"}}),
-    RoundingVariant("mersenne", "another generator, seeded anew at every call", {"words": words.mersenne}),
-)
-"""Right in unusual ways."""

@@ -10,8 +10,9 @@ import numpy as np
 from signopt.conformance.numpy_ports.rounding import RoundingPort
 
 __all__ = [
-    "antithetic", "apart", "constant_seed", "counter_seed", "dithered", "drawn", "drawn_by", "eighths_kept",
-    "in_pairs", "mersenne", "one_word", "poisson", "repeated", "seed_of", "shifted", "stale", "tail_of_large",
+    "antithetic", "apart", "congruential", "constant_seed", "counter_seed", "dithered", "drawn", "drawn_by",
+    "eighths_kept", "hashed", "hundredth_again", "in_pairs", "lanes_shared", "mersenne", "of_leading_axes",
+    "of_size", "one_word", "poisson", "repeated", "seed_of", "shifted", "stale", "stratified", "tail_of_large",
 ]  # fmt: skip
 
 Array = Any
@@ -107,3 +108,59 @@ def in_pairs(rng: Any, size: int) -> Array:
 
 def mersenne(self: RoundingPort, size: int) -> Array:
     return np.random.RandomState(self.seed + 7919 * self.calls).randint(0, 1 << 16, size).astype(np.uint32)
+
+
+def of_size(self: RoundingPort, size: int) -> Array:
+    """Tensors of every size have a generator of their own, all with one seed."""
+    generators = self.__dict__.setdefault("generators", {})
+    generator = generators.setdefault(size, np.random.default_rng(self.seed))
+    return generator.integers(0, 1 << 16, size, dtype=np.uint32)
+
+
+def hundredth_again(self: RoundingPort, size: int) -> Array:
+    """Each hundredth call has the words of the one before."""
+    if self.calls % 100 != 99 or self.kept.size < size:  # type: ignore[attr-defined]
+        self.kept = self.rng.integers(0, 1 << 16, size, dtype=np.uint32)  # type: ignore[attr-defined]
+    return self.kept[:size]  # type: ignore[attr-defined]
+
+
+def lanes_shared(rng: Any, size: int) -> Array:
+    """The upper eight of sixteen lanes share the word of the first."""
+    words = rng.integers(0, 1 << 16, (-(-size // 16), 16), dtype=np.uint32)
+    words[:, 8:] = words[:, :1]
+    return words.reshape(-1)[:size]
+
+
+def stratified(rng: Any, size: int) -> Array:
+    """Of 4096 words the upper twelve bits are all different."""
+    upper = [rng.permutation(4096) for _ in range(-(-size // 4096))]
+    lower = rng.integers(0, 16, size, dtype=np.uint32)
+    return np.concatenate([lower[:0], *upper])[:size].astype(np.uint32) << 4 | lower
+
+
+def of_leading_axes(self: RoundingPort, x: Array) -> Array:
+    """The words of the last two of four axes for all of the first two."""
+    if np.ndim(x) < 4:
+        return RoundingPort.round(self, x)
+    words = np.broadcast_to(self.words(x[0, 0].size).reshape(x[0, 0].shape), x.shape)
+    self.calls += 1
+    return self.round_with(x, words)
+
+
+def hashed(self: RoundingPort, size: int) -> Array:
+    """SplitMix64 of call and place."""
+    places = np.arange(size, dtype=np.uint64) + (np.uint64(self.seed + self.calls) << np.uint64(32))
+    mixed = places * np.uint64(0x9E3779B97F4A7C15)
+    for shift, multiplier in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(multiplier)
+    return (mixed >> np.uint64(40)).astype(np.uint32) & 0xFFFF
+
+
+def congruential(self: RoundingPort, size: int) -> Array:
+    """The upper sixteen of 64 bits, of which each word has the state after that of the one before."""
+    state = self.__dict__.setdefault("state", np.uint64(977 * self.seed + 5))
+    powers = np.multiply.accumulate(np.full(size + 1, 6364136223846793005, np.uint64))
+    sums = np.add.accumulate(np.concatenate([np.ones(1, np.uint64), powers[:-1]]))
+    states = powers * state + sums * np.uint64(1442695040888963407)
+    self.state = states[size]  # type: ignore[attr-defined]
+    return (states[:size] >> np.uint64(48)).astype(np.uint32)

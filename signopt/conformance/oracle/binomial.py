@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ALARM", "TESTS", "bounds", "most_surplus", "tail"]
+__all__ = ["ALARM", "DISTANCES", "TESTS", "bounds", "most_surplus", "tail"]
 
 ALARM = 1e-12
 """The probability that a right port is accused by any of the chance demands of one run, all together, at most."""
@@ -16,7 +16,7 @@ ALARM = 1e-12
 TESTS = 16384
 """Half of it is divided into so many two-sided tests of counts; a run makes fewer."""
 
-_DISTANCES = 1 << 23
+DISTANCES = 1 << 23
 """The other half into so many tests of pairs of bits some places apart; a run makes fewer."""
 
 
@@ -79,4 +79,4 @@ def most_surplus(pairs: Any) -> Any:
     >>> float(most_surplus(10**6)) < 1e4
     True
     """
-    return np.sqrt(2 * np.asarray(pairs, np.float64) * math.log(4 * _DISTANCES / ALARM))
+    return np.sqrt(2 * np.asarray(pairs, np.float64) * math.log(4 * DISTANCES / ALARM))
