@@ -87,13 +87,14 @@ def pytorch_optimizer() -> TorchRounding:
 
 
 def heavyball() -> TorchRounding:
-    """HeavyBall's ``stochastic_round_`` with its default of one word."""
+    """HeavyBall's ``stochastic_round_`` with its default of one word; not compiled, which it is anew for each shape."""
     function = _attribute("heavyball.utils", "stochastic_round_")
 
     def rounded(x: Any) -> Any:
         import torch
 
-        return function(torch.empty_like(x, dtype=torch.bfloat16), x)
+        with torch.compiler.set_stance("force_eager"):
+            return function(torch.empty_like(x, dtype=torch.bfloat16), x)
 
     return TorchRounding("heavyball", rounded)
 

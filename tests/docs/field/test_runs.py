@@ -19,7 +19,8 @@ from docs.field.runs import Row, rows, run_row
 from signopt.conformance.adapters.candidate import Candidate
 
 DOCS = Path(__file__).parents[3] / "docs" / "field"
-CASES = sorted((DOCS / "cases").glob("*.md"))
+FIELD = sorted((DOCS / "cases").glob("*.md"))
+CASES = FIELD + sorted((DOCS.parent / "low_precision" / "cases").glob("*.md"))
 
 
 def result(name: str = "one", failed: tuple[str, ...] = (), **other: Any) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def test_a_case_is_short_stands_alone_and_asserts(case: Path) -> None:
 
 def test_every_finding_has_its_case_and_every_case_its_finding() -> None:
     named = {each.case for each in load() if not each.fixed}
-    assert named == {f"cases/{path.name}" for path in CASES}
+    assert named == {f"cases/{path.name}" for path in FIELD}
     for each in load():
         assert each.kind in ("bug", "choice")
         assert re.search(r":\d+", each.source), f"{each.title}: no line in its source"
