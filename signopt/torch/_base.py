@@ -17,7 +17,7 @@ from signopt._hyperparameters import seed as checked_seed
 from signopt._namespace import dtype_name
 from signopt._signals import DeferredSignals
 from signopt.rules.coefficients import Coefficients, Draw
-from signopt.torch._frozen import warn_about_group
+from signopt.torch._frozen import frozen_of, warn_about_group
 from signopt.torch._gathered import prepare_gathered
 from signopt.torch._rows import Bindings, Plan, Row
 from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, is_split, named
@@ -85,6 +85,19 @@ class SignOptimizer(torch.optim.Optimizer):
             checks.check_dtype(param, name)
             dtype = str(group["momentum_dtype"] or param.dtype).rsplit(".", 1)[-1]
             checks.check_momentum_dtype(dtype_name(param), dtype, name)
+
+    @torch.no_grad()
+    def frozen(self) -> float:
+        """The share of elements that the next step cannot move, as :meth:`signopt.Lion.frozen` gives it.
+
+        Only plain tensors are looked at: of a shard the whole is not known.
+        """
+        counts = []
+        for group in self.param_groups:
+            roles = [self._role(group, index) for index in range(len(group["params"]))]
+            counts.append(frozen_of(group, roles, self._coefficients(group, 0), self.state))
+        elements = sum(size for _, size in counts)
+        return sum(frozen for frozen, _ in counts) / elements if elements else 0.0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

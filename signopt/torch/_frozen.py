@@ -1,16 +1,21 @@
-"""The warning that rounding to nearest would undo the steps of 16-bit parameters."""
+"""Which elements the next step cannot move, and the warning that rounding to nearest undoes most steps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from signopt.backends._interop import is_plain_tensor
-from signopt.optimizer._rounding import warn_about_frozen
+from signopt.backends._storage import Storage
+from signopt.backends._stored import Stored
+from signopt.optimizer._rounding import frozen_elements, warn_about_frozen
 from signopt.rules.coefficients import Coefficients
 from signopt.torch._state import Group, named
 
-__all__ = ["warn_about_group"]
+__all__ = ["frozen_of", "warn_about_group"]
 
 
 def warn_about_group(group: Group, roles: list[str], coefficients: Coefficients) -> None:
@@ -20,8 +25,30 @@ def warn_about_group(group: Group, roles: list[str], coefficients: Coefficients)
     """
     if group["rounding"] != "nearest":
         return
-    rows = [(name, param, role) for (name, param), role in zip(named(group), roles, strict=True)]
-    plain = [(name.strip("'"), p.detach(), role) for name, p, role in rows if is_plain_tensor(p) and not p.is_meta]
-    moving: Any = {"lr": float(group["lr"])} | ({"moves": True} if hasattr(coefficients, "moves") else {})
+    plain = [(name.strip("'"), param.detach(), role) for name, param, role in _plain(group, roles)]
     params, by_name = {name: param for name, param, _ in plain}, {name: role for name, _, role in plain}
-    warn_about_frozen(params, by_name, replace(coefficients, **moving), moving["lr"], hint="")
+    warn_about_frozen(params, by_name, _moving(group, coefficients), float(group["lr"]), hint="")
+
+
+def frozen_of(group: Group, roles: list[str], coefficients: Coefficients, state: Any) -> tuple[int, int]:
+    """How many elements of the plain tensors of ``group`` the next step cannot move, and how many there are."""
+    frozen = elements = 0
+    moving = _moving(group, coefficients)
+    for _, param, role in _plain(group, roles):
+        if param.numel():
+            storage = Storage(group["rounding"], [0], [state.get(param, {}).get("rest")])
+            elements += param.numel()
+            frozen += frozen_elements(Stored(param.detach(), 0, storage), moving, role)
+    return frozen, elements
+
+
+def _plain(group: Group, roles: list[str]) -> Iterator[tuple[str, Tensor, str]]:
+    for (name, param), role in zip(named(group), roles, strict=True):
+        if is_plain_tensor(param) and not param.is_meta:
+            yield name, param, role
+
+
+def _moving(group: Group, coefficients: Coefficients) -> Any:
+    """``coefficients`` of a step that moves parameters by the group's rate."""
+    moving: Any = {"lr": float(group["lr"])} | ({"moves": True} if hasattr(coefficients, "moves") else {})
+    return replace(coefficients, **moving)

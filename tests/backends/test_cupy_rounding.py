@@ -316,3 +316,14 @@ def test_a_gradient_in_the_memory_of_low_halves_is_refused():
     opt.step([cupy.ones(8, dtype="bfloat16")])
     with pytest.raises(ValueError, match=r"rests\['0'\].*overlap|overlap.*rests\['0'\]"):
         opt.step([opt.rests["0"].view("bfloat16")])
+
+
+@pytest.mark.filterwarnings("ignore:lr=:UserWarning")
+@pytest.mark.parametrize("mode", ["nearest", "stochastic", "split"])
+def test_the_elements_that_are_frozen_are_those_of_numpy(mode):
+    import cupy
+
+    skip_without("bfloat16")
+    values = np.random.default_rng(3).standard_normal(300).astype("bfloat16")
+    opts = [signopt.Lion({"w": p}, lr=1e-4, rounding=mode) for p in (values, cupy.asarray(values))]
+    assert opts[0].frozen() == opts[1].frozen() == pytest.approx(0.97 if mode == "nearest" else 0, abs=0.02)

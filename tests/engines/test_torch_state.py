@@ -183,6 +183,20 @@ def test_a_rate_that_rounding_undoes_is_warned_about(kind, recwarn):
     assert not warnings_of(torch.bfloat16, rounding="split")
 
 
+@pytest.mark.filterwarnings("ignore:lr=:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic", "split"])
+def test_frozen_is_that_of_the_optimizers_on_arrays(kind, rounding):
+    weights = {"still": torch.full((4, 4), 4.0), "moving": torch.full((4, 8), 2.0**-8), "wide": torch.ones(4, 2)}
+    weights = {name: weight.to(torch.bfloat16) for name, weight in weights.items()}
+    theirs = getattr(signopt.torch, kind)([torch.nn.Parameter(w) for w in weights.values()], lr=1e-4, rounding=rounding)
+    ours = getattr(signopt, kind)(weights, lr=1e-4, rounding=rounding)
+    assert theirs.frozen() == ours.frozen()
+    assert (theirs.frozen() > 0.2) == (rounding == "nearest")
+    theirs.param_groups[0]["lr"] = 1e-12
+    assert theirs.frozen() == 1.0
+
+
 @pytest.mark.parametrize(
     ("dtype", "options", "words"),
     [

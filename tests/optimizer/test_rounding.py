@@ -191,6 +191,21 @@ def test_what_is_no_mode_or_seed_is_refused():
         signopt.Lion(weights(BFLOAT16), rounding="stochastic", seed=-1)
 
 
+@pytest.mark.filterwarnings("ignore:lr=:UserWarning")
+@pytest.mark.parametrize("mode", ["nearest", "stochastic", "split"])
+@pytest.mark.parametrize("rule", [*OPTIMIZERS, "muon"])
+def test_every_backend_finds_the_same_elements_frozen(rule, mode):
+    def share(params, backend):
+        make = OPTIMIZERS.get(rule, signopt.Muon)
+        return make(params, **options(rule, lr=1e-4, rounding=mode, backend=backend)).frozen()
+
+    some = {name: array for name, array in weights(BFLOAT16).items() if rule != "muon" or array.ndim == 2}
+    backends = ("portable", "numpy") if rule == "muon" else ("portable", "numpy", "numba")
+    shares = {share(some, backend) for backend in backends} | {share(as_torch(some), "auto")}
+    assert len(shares) == 1
+    assert (shares.pop() > 0.1) == (mode == "nearest")
+
+
 @pytest.mark.parametrize(("dtype", "edge"), [(BFLOAT16, 2.0**-5), (np.float16, 2.0**-2)])
 def test_above_an_edge_all_is_frozen(dtype, edge):
     still, moving = np.full(50, 1.5 * edge, dtype), np.full(50, 0.5 * edge, dtype)
