@@ -30,3 +30,13 @@ def test_a_wrong_sign_leaves_the_trajectory_every_time(measure, dtype):
     with np.errstate(all="ignore"):
         left, _ = measure.alarms(measure.WRONG["the sign of c turned"], dtype, 5)
     assert left == 5
+
+
+def test_an_orthogonaliser_of_another_kind_stays_far_within_its_units():
+    spec = importlib.util.spec_from_file_location("units", ROOT / "docs" / "muon_rates" / "orthogonalizer.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for triples in module.POLYNOMIALS.values():
+        for dtype in (module.FORMATS["bfloat16"], module.FORMATS["float16"]):
+            taken = [module.units(u, triples, dtype, module.nearest(dtype), 2) for u in module.matrices(30)]
+            assert 0 < max(taken) < module.UNITS_OF_16_BITS / 4

@@ -8,7 +8,7 @@ allowed. This is a statistical claim and no proof.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from signopt.conformance.oracle.formats import Format
 from signopt.conformance.oracle.muon.exact import Triple
 
-__all__ = ["SAMPLES", "scattered"]
+__all__ = ["SAMPLES", "Rounded", "samples", "scattered"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,28 +26,36 @@ FACTOR = 2.0
 
 def scattered(u: Array, x: Array, steps: Sequence[Triple], eps: float, form: str, dtype: Format) -> float:
     """Twice the largest distance from the exact ``x`` of `SAMPLES` evaluations from ``u``, in Frobenius norm."""
-    rounded = _Rounded(dtype)
-    start = rounded(np.broadcast_to(u if u.shape[0] <= u.shape[1] else u.T, (SAMPLES, *sorted(u.shape))))
+    wide, exact = (u, x) if u.shape[0] <= u.shape[1] else (u.T, x.T)
+    with np.errstate(all="ignore"):
+        away = samples(wide, steps, eps, form, Rounded(dtype), SAMPLES) - exact
+        return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
+
+
+def samples(
+    u: Array, steps: Sequence[Triple], eps: float, form: str, rounded: Callable[[Array], Array], count: int
+) -> Array:
+    """``count`` evaluations from ``u``, which is not tall: half of them by Horner's scheme and with a reciprocal."""
+    start = rounded(np.broadcast_to(u, (count, *u.shape)))
     norm = rounded(np.sqrt(np.sum(start * start, axis=(1, 2), keepdims=True)))
     small = rounded(np.full_like(norm, eps))
     divisor = rounded(norm + small) if form == "add" else np.maximum(norm, small)
-    half = SAMPLES // 2
+    half = count // 2
     with np.errstate(all="ignore"):
         iterate = np.concatenate([
             rounded(start[:half] / divisor[:half]),
             rounded(start[half:] * rounded(1 / divisor[half:])),
         ])  # fmt: skip
         for triple in steps:
-            a, b, c = (rounded(np.full((SAMPLES, 1, 1), each)) for each in triple)
+            a, b, c = (rounded(np.full((count, 1, 1), each)) for each in triple)
             iterate = np.concatenate([
                 _plain(rounded, iterate[:half], a[:half], b[:half], c[:half]),
                 _horner(rounded, iterate[half:], a[half:], b[half:], c[half:]),
             ])  # fmt: skip
-        away = iterate - (x if u.shape[0] <= u.shape[1] else x.T)
-        return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
+        return iterate
 
 
-class _Rounded:
+class Rounded:
     """Rounding to one of the two neighbours, at random, from the same seed each time."""
 
     def __init__(self, dtype: Format) -> None:
@@ -61,13 +69,13 @@ class _Rounded:
         return np.asarray(np.ldexp(down + up, exponents))
 
 
-def _plain(rounded: _Rounded, x: Array, a: Array, b: Array, c: Array) -> Array:
+def _plain(rounded: Callable[[Array], Array], x: Array, a: Array, b: Array, c: Array) -> Array:
     gram = rounded(x @ x.swapaxes(1, 2))
     inner = rounded(rounded(b * gram) + rounded(rounded(c * gram) @ gram))
     return rounded(rounded(a * x) + rounded(inner @ x))
 
 
-def _horner(rounded: _Rounded, x: Array, a: Array, b: Array, c: Array) -> Array:
+def _horner(rounded: Callable[[Array], Array], x: Array, a: Array, b: Array, c: Array) -> Array:
     gram, one = rounded(x @ x.swapaxes(1, 2)), np.eye(x.shape[1])
     inner = rounded(b * one + rounded(c * gram))
     return rounded(rounded(a * one + rounded(inner @ gram)) @ x)
