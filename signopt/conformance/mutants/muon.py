@@ -15,7 +15,8 @@ from signopt.conformance.numpy_ports.variant import Variant, variant
 __all__ = ["MUON"]
 
 _SHARED_MEANINGLESS = {
-    "decay-not-1d", "element-0d-skipped", "lr-default", "decay-moving-only", "cautious", "adam",
+    "decay-not-1d", "element-0d-skipped", "lr-default", "decay-moving-only", "cautious",
+    "cautious-kept-plus-one", "adam",
 }  # fmt: skip
 """Bugs of any rule that a matrix rule cannot have, or has under a name of its own."""
 

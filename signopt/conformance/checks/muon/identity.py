@@ -6,6 +6,7 @@ import numpy as np
 
 from signopt.conformance.checks.muon.endurance import endures
 from signopt.conformance.checks.muon.hybrid import flattens
+from signopt.conformance.checks.muon.narrow import small_decays_beside_ties
 from signopt.conformance.checks.muon.values import (
     MIX,
     Shape,
@@ -128,7 +129,8 @@ def betas(s: Session) -> None:
 @muon_check("identity/digits")
 def digits(s: Session) -> None:
     """Rate and decay are taken as they are given, to their last digit; also if η·λ is below 1e-4 or above 1."""
-    for lr, weight_decay in ((1.23456789e-4, 0.0), (3.3e-7, 0.0), (0.987654321, 0.0)):
+    least = 3.3e-7 if small_range(s) else 7e-13
+    for lr, weight_decay in ((1.23456789e-4, 0.0), (3.3e-7, 0.0), (least, 0.0), (0.987654321, 0.0)):
         with asked(s):
             walk(s, ((3, 2), (2, 1)), bare(s, lr=lr, weight_decay=weight_decay), theta=0.0)
     for lr, weight_decay in ((0.03, 0.0123456789), (0.9, 30.0), (1.5, 1.75), (1e-3, 0.02), (0.5, 5e-5)):
@@ -147,9 +149,10 @@ def epsilons(s: Session) -> None:
             walk(s, ((3, 2), (1, 4)), bare(s, eps=eps, weight_decay=0.0), 2, theta=0.0, size=size)
     with s.edge("eps = 0"):
         walk(s, ((3, 2), (1, 4)), bare(s, eps=0.0), 2)
-    if s.storage.name in ("float32", "float64") and not s.habits.ns_dtype:
+    if not small_range(s) or s.storage.name == "float16":
+        size = 2.0**-12 if small_range(s) else 1e-14
         with s.edge("eps = 0"):
-            walk(s, ((3, 2), (1, 4)), bare(s, eps=0.0, weight_decay=0.0), 2, theta=0.0, size=1e-14)
+            walk(s, ((3, 2), (1, 4)), bare(s, eps=0.0, weight_decay=0.0), 2, theta=0.0, size=size)
 
 
 @muon_check("identity/sizes")
@@ -193,7 +196,8 @@ def spectra(s: Session) -> None:
 def smallest_decay(s: Session) -> None:
     """With no gradient at all the parameter shrinks by η·λ·p, down to 64 units of rounding of it."""
     if coarse(s) or s.storage.precision < 24:
-        raise NotApplicableError("such a decay is below the rounding of 16 bits")
+        small_decays_beside_ties(s)
+        return
     unit = s.habits.precision(s.storage, s.storage).elementwise
     for product in (p for p in (1e-5, 1e-6, 1e-8, 1e-10, 1e-12, 1e-14) if p >= 64 * unit):
         for lr in (1.0, 1e-3):

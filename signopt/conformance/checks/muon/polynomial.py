@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.checks.muon.hybrid import flattens
+from signopt.conformance.checks.muon.narrow import digits_beside_ties, same_at_every_step
 from signopt.conformance.checks.muon.values import (
     CUBE,
     FIFTH,
@@ -49,6 +50,7 @@ def digits(s: Session) -> None:
     triples = ((1.23456789, -0.345678912, 0.0456789123), (0.0123456789, 0.00987654321, 8.15655452))
     for triple in triples:
         walk(s, shapes, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0), 1, spectrum, theta=0.0)
+    digits_beside_ties(s, triples[0])
     with s.edge("a list of triples"):
         hyper = settings(s, ns_coefficients=list(triples), ns_steps=1 if coarse(s) else 2, weight_decay=0.0)
         walk(s, shapes, hyper, 1, spectrum, theta=0.0)
@@ -57,6 +59,8 @@ def digits(s: Session) -> None:
 @muon_check("polynomial/steps")
 def steps(s: Session) -> None:
     """It is applied as often as asked, 1 to 12 times, in the first step and in later ones; 0 may be refused."""
+    if coarse(s):
+        same_at_every_step(s)
     for count in (1, 2, 3, 4, 5, 6, 8, 10, 11, 12):
         walk(s, ((2, 3), (3, 1)), settings(s, ns_coefficients=SLOW, ns_steps=count), 1, spectrum, theta=0.0)
     hyper = settings(s, ns_coefficients=SLOW, ns_steps=3, weight_decay=0.0)

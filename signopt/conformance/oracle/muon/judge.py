@@ -160,7 +160,7 @@ def _faults(
 ) -> list[Fault]:  # fmt: skip
     """What is wrong with a tensor of which all but the parameter is finite."""
     finite = np.isfinite(tensor.p)
-    faults = list(_momentum_faults(tensor, expected))
+    faults = list(_momentum_faults(tensor, expected)) or _stored_momentum_faults(tensor, expected, precision)
     if not finite.all() and habits.orthogonalizer is None:
         others = forms.decay.form == "plain" or not hyper["weight_decay"]
         faults += _spread_faults(tensor, finite, expected, others)
@@ -215,15 +215,28 @@ def _stored_faults(tensor: _Tensor, expected: Expected, precision: Precision) ->
     """A parameter of 16 bits that is no single rounding to nearest of anything within the slack of the arithmetic."""
     if not precision.storage_rounding or not np.isfinite(expected.param_norm):
         return []
-    exact, dtype = expected.param.floats(), tensor.storage.dtype
-    away = expected.unstored + _ON_THE_WAY * np.abs(exact) + precision.flush * precision.tiny(tensor.storage)
-    low, high = ((exact + side * away).astype(np.float32).astype(dtype).astype(np.float64) for side in (-1, 1))
-    outside = np.flatnonzero(~((low <= tensor.new_p) & (tensor.new_p <= high)).ravel())[:MOST_FAULTS]
-    message = f"the parameter is not the exact value rounded once to {tensor.storage.name}, to nearest"
+    exact, flushed = expected.param.floats(), precision.flush * precision.tiny(tensor.storage)
+    return _rounded_otherwise(tensor, "param", tensor.new_p, exact, expected.unstored + flushed, tensor.storage)
+
+
+def _stored_momentum_faults(tensor: _Tensor, expected: Expected, precision: Precision) -> list[Fault]:
+    """The same of a momentum, in what it is kept in."""
+    if tensor.new_m is None or not precision.momentum_rounding or not np.isfinite(expected.fresh).all():
+        return []
+    exact, flushed = expected.momentum.value.floats(), precision.flush * precision.tiny(tensor.momentum)
+    return _rounded_otherwise(tensor, "momentum", tensor.new_m, exact, expected.fresh + flushed, tensor.momentum)
+
+
+def _rounded_otherwise(
+    tensor: _Tensor, quantity: str, got: Array, exact: Array, away: Array, storage: Format
+) -> list[Fault]:
+    away = away + _ON_THE_WAY * np.abs(exact)
+    low, high = ((exact + side * away).astype(np.float32).astype(storage.dtype).astype(np.float64) for side in (-1, 1))
+    outside = np.flatnonzero(~((low <= got) & (got <= high)).ravel())[:MOST_FAULTS]
+    what = "parameter" if quantity == "param" else quantity
+    message = f"the {what} is not the exact value rounded once to {storage.name}, to nearest"
     return [
-        _plain(
-            tensor, "param", at, tensor.new_p, f"{float(low.flat[at]).hex()} … {float(high.flat[at]).hex()}", message
-        )
+        _plain(tensor, quantity, at, got, f"{float(low.flat[at]).hex()} … {float(high.flat[at]).hex()}", message)
         for at in outside.tolist()
     ]
 

@@ -59,10 +59,12 @@ class Expected:
     """The exact outcome of one step, and the distances within which every legal one lies.
 
     ``param_slack`` holds for each element, ``param_norm`` for the tensor in Frobenius norm; infinite if the parameter
-    cannot be judged. ``unstored`` is what of ``param_slack`` arises before the result is rounded to its storage.
+    cannot be judged. ``fresh`` and ``unstored`` are what of the slack of momentum and parameter arises before they are
+    rounded to their storage.
     """
 
     momentum: Known
+    fresh: Array
     param: Block
     unstored: Array
     param_slack: Array
@@ -94,13 +96,15 @@ def expect(
     there = (sizes + size) > 0
     kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
     kept = kept + there * 16 * precision.tiny(precision.compute)
+    fresh = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + 16 * precision.tiny(precision.compute)
     seen = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + there * 16 * _tiniest(precision)
     if read is None and precision.momentum_rounding:
         seen = seen + 1.01 * _stored(precision, np.abs(momentum.floats()))
     shape = matrix_shape(p.shape)
     enclosure = _enclosed(u.reshaped(shape), seen, hyper, forms, precision)
     radius = enclosure.least if least else enclosure.radius
-    return Expected(Known(momentum, kept), *_moved(p, u, enclosure, radius, hyper, forms, precision), u, enclosure)
+    moved = _moved(p, u, enclosure, radius, hyper, forms, precision)
+    return Expected(Known(momentum, kept), fresh, *moved, u, enclosure)
 
 
 def _stored(precision: Precision, sizes: Array) -> Array:

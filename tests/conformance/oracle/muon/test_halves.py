@@ -10,7 +10,7 @@ from signopt.conformance import check
 from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, hide_momentum
 from signopt.conformance.numpy_ports.muon import MuonPort
-from signopt.conformance.numpy_ports.muon_forms import stored
+from signopt.conformance.numpy_ports.muon_forms import narrow, stored
 from signopt.conformance.numpy_ports.variant import variant
 
 HALVES = ("float16", "bfloat16")
@@ -79,3 +79,48 @@ def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(lo
     judged = variant("muon", "quintic", "another polynomial", dtypes=(storage,), **pieces)()
     only = ["turning/look-ahead", "iteration/default"]
     assert check(judged, dtypes=[storage], only=only, diagnose=False).verdict == expected
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(
+    ("key", "check_id"),
+    [
+        ("momentum-reset-every-thousandth", "identity/many-steps"),
+        ("momentum-scale-off", "identity/sizes"),
+        ("decay-small-dropped", "identity/smallest-decay"),
+        ("coefficients-decimals", "polynomial/digits"),
+    ],
+)
+def test_what_is_smaller_than_a_spacing_shows_all_the_same(key, check_id, dtype):
+    for judged, expected in ((port(MUTANTS, key), "fail"), (port(RIGHT_PORTS, "halves"), "pass")):
+        judged.declared = {**judged.declared, "dtypes": [dtype]}
+        assert check(judged, dtypes=[dtype], only=[check_id], diagnose=False).verdict == expected
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_an_iteration_in_16_bits_is_the_same_at_every_step(dtype):
+    wrong = narrow(port(MUTANTS, "steps-first-only"), dtype)
+    for judged, expected in ((wrong, "fail"), (port(RIGHT_PORTS, dtype), "pass")):
+        assert check(judged, dtypes=["float32"], only=["polynomial/steps"], diagnose=False).verdict == expected
+
+
+def test_a_momentum_goes_through_no_narrower_format_than_is_declared():
+    class Through(MuonPort):
+        """Kept in float16, by way of bfloat16."""
+
+        declared: ClassVar[Any] = {"dtypes": ["bfloat16"], "momentum_dtype": "float16"}
+
+        def init(self, params, hyper, momentum=None):
+            """Momenta of float16."""
+            super().init(params, hyper, momentum)
+            self.m = {name: m.astype("float16") for name, m in self.m.items()}
+
+        def remember(self, m, g):
+            """The new momentum."""
+            fresh = super().remember(m, g)
+            return fresh.astype(self.by).astype(m.dtype)
+
+    for by, expected in (("float16", "pass"), ("bfloat16", "fail")):
+        judged = Through()
+        judged.by = by
+        assert verdict(judged, "bfloat16") == expected

@@ -1,0 +1,85 @@
+"""What hides below the spacing of a 16-bit parameter: results so near to half way that it decides how they are rounded.
+
+The matrices are 1 × 1, where X is ±p(1), so that a rate or a coefficient can be chosen for a result a little to one
+side of the middle between two numbers. What a port leaves out brings it to the other side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signopt.conformance.checks.muon.values import Array, asked, settings, tensors
+from signopt.conformance.oracle.formats import format_of
+from signopt.conformance.oracle.muon.exact import Triple
+from signopt.conformance.session import NotApplicableError, Session
+
+__all__ = ["digits_beside_ties", "same_at_every_step", "small_decays_beside_ties"]
+
+LARGE = 64.0
+"""A gradient beside which the default ε is below the roundings of float32."""
+AWAY = 1.5e-5
+"""How far from half way, in proportion: 250 roundings of float32, of which the momentum's take some hundred."""
+SMALL_DECAY = 8e-6
+
+
+def _parameter_alone(s: Session) -> bool:
+    """Whether the parameter has 16 bits, and what it is computed from more."""
+    precision = s.habits.precision(s.storage, s.storage)
+    return bool(precision.storage_rounding) and not precision.accumulates_wider and s.habits.orthogonalizer is None
+
+
+def _step(s: Session, theta: float, hyper: dict[str, Any]) -> None:
+    run = s.start({"w": s.array([[theta]])}, hyper)
+    run.step({"w": s.array([[LARGE]])})
+
+
+def digits_beside_ties(s: Session, triple: Triple) -> None:
+    """From zero, −η·p(1) beside the middle between 1 and the next number."""
+    if not _parameter_alone(s):
+        return
+    middle = 1 + 2.0**-s.storage.precision
+    for side in (-1, 1):
+        with asked(s):
+            rate = middle * (1 + side * AWAY) / sum(triple)
+            _step(s, 0.0, settings(s, lr=rate, weight_decay=0.0, ns_coefficients=triple, ns_steps=1))
+
+
+def small_decays_beside_ties(s: Session) -> None:
+    """From 1, a step that ends just above the middle below 1, and a decay that takes it across.
+
+    Raises
+    ------
+    NotApplicableError
+        If the parameter has more bits, or what it is computed from no more.
+    """
+    if not _parameter_alone(s):
+        raise NotApplicableError("such a decay is below the rounding of 16 bits")
+    down = 2.0 ** -(s.storage.precision + 1) - SMALL_DECAY / 2
+    for lr in (1.0, 1e-3):
+        hyper = {"lr": lr, "weight_decay": SMALL_DECAY / lr, "ns_coefficients": (down / lr, 0.0, 0.0), "ns_steps": 1}
+        with asked(s):
+            _step(s, 1.0, settings(s, **hyper))
+
+
+def same_at_every_step(s: Session) -> None:
+    """A gradient and its negative in turn, with β = 0, move the parameter by one X, to and fro, in every step.
+
+    That holds for any number of applications, also in 16 bits, where several have no small radius: rounding to nearest
+    knows no sign.
+    """
+    wanted = {} if "ns_steps" in s.habits.fixed else {"ns_steps": 3}
+    shapes = ((2, 3), (3, 1))
+    with asked(s), s.edge("beta = 0"):
+        run = s.start(tensors(s, shapes, size=0.0), settings(s, beta=0.0, weight_decay=0.0, lr=1.0, **wanted))
+        grads = tensors(s, shapes)
+        first: dict[str, Array] = {}
+        for count in range(12):
+            before = {name: p.astype(np.float64) for name, p in run.param.items()}
+            run.step({name: (-g if count % 2 else g) for name, g in grads.items()})
+            for name, old in before.items():
+                moved = (run.param[name].astype(np.float64) - old) * (-1) ** count
+                slack = 8 * float(format_of(run.param[name].dtype).unit) * (np.abs(moved).max() + np.abs(old).max())
+                if not np.abs(moved - first.setdefault(name, moved)).max() <= slack:
+                    s.fail("equal gradients move the parameter differently from step to step", tensor=name)
