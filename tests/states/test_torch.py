@@ -102,6 +102,30 @@ def test_a_state_comes_back_with_the_same_bits(kind, dtype):
         assert_same(weights, twins)
 
 
+@pytest.mark.parametrize("rounding", ["stochastic", "split"])
+def test_an_imported_run_goes_on_in_the_rounding_of_the_optimizer(rounding):
+    """The first step after the import is the rule's on float32, from their bfloat16 weights, rounded with our seed."""
+    weights = tensors(params(), "bfloat16")
+    theirs = made(lion_pytorch.Lion, weights, lr=0.1, weight_decay=0.3)
+    for t in range(3):
+        step(theirs, weights, tensors(noise(t, "f4"), "bfloat16"))
+    ours = signopt.Lion(detached(weights), rounding=rounding, seed=7)
+    ours.load_state_dict(from_torch(ours, theirs.state_dict()))
+    assert (ours.rounding, ours.seed) == (rounding, 7)
+    first, grad = ours.step_count, tensors(noise(3, "f4"), "bfloat16")
+    ours.step(grad)
+    numbers = {name: number for number, name in enumerate(sorted(SHAPES))}
+    for name, weight in detached(weights).items():
+        momentum = theirs.state[weights[name]]["exp_avg"].float()
+        new, _ = signopt.lion(weight.float(), grad[name].float(), momentum, lr=0.1, weight_decay=0.3)
+        if rounding == "stochastic":
+            wanted = signopt.rounding.stochastic_bfloat16(new, seed=7, step=first, tensor=numbers[name])
+        else:
+            wanted, rest = signopt.rounding.split(new)
+            assert torch.equal(ours.rests[name], rest)
+        assert torch.equal(ours.params[name], wanted)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_numpy_optimizer_takes_and_gives_the_bits(dtype):
     weights = tensors(params(), dtype)
