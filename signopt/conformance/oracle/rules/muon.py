@@ -10,6 +10,8 @@ import numpy as np
 from signopt.conformance.oracle.arithmetic import Array
 from signopt.conformance.oracle.formats import format_of
 from signopt.conformance.oracle.judge import ANYTHING, Allowed
+from signopt.conformance.oracle.muon.blocks import Block
+from signopt.conformance.oracle.muon.exact import remembered
 from signopt.conformance.oracle.muon.habits import MuonHabits
 from signopt.conformance.oracle.muon.judge import MuonJudge
 from signopt.conformance.oracle.muon.law import Expected, Known, expect
@@ -65,12 +67,17 @@ class Muon(Optimizer):
         rows = next(rows for rows in range(int(array.size**0.5), 0, -1) if array.size % rows == 0)
         return {"w": array.reshape(rows, -1).copy()}
 
-    def _expected(self, habits: MuonHabits, step: Step, name: str) -> Expected:
-        """What the step must do to one tensor, in the first form that the port may have."""
+    def _expected(self, habits: MuonHabits, step: Step, name: str, *, unread: bool = False) -> Expected:
+        """What the step must do to one tensor, in the first form that the port may have.
+
+        With ``unread``, by a port that uses the momentum before it is rounded to its storage.
+        """
         p, g = (arrays[name].astype(np.float64) for arrays in (step.params, step.grads))
         memory = step.memory[name]
         precision = habits.precision(format_of(step.params[name].dtype), memory.storage)
-        return expect(p, g, Known.shown(memory.low), step.hyper, habits.learnt.forms[0], precision)
+        known, forms = Known.shown(memory.low), habits.learnt.forms[0]
+        read = remembered(known.value, Block.of(g), float(step.hyper["beta"]), forms.momentum) if unread else None
+        return expect(p, g, known, step.hyper, forms, precision, read)
 
     def outcomes(self, habits: MuonHabits, step: Step) -> dict[str, tuple[list[Allowed], list[Allowed]]]:
         """See `Optimizer.outcomes`; if no radius is known a parameter may be anything."""
@@ -85,14 +92,11 @@ class Muon(Optimizer):
                 continue
             if not param.size or not np.isfinite(step.memory[name].low).all():
                 continue
-            expected = self._expected(habits, step, name)
-            p = param.astype(np.float64)
-            shrunk = float(step.hyper["lr"]) * float(step.hyper["weight_decay"]) * np.abs(p)
-            moved = np.abs(
-                expected.param.floats() - p * (1 - float(step.hyper["lr"]) * float(step.hyper["weight_decay"]))
-            )
-            direction += int((expected.param_slack < moved / 2).sum())
-            decay += int((expected.param_slack < shrunk / 2).sum())
+            expected = self._expected(habits, step, name, unread=True)
+            pull = float(step.hyper["lr"]) * float(step.hyper["weight_decay"]) * param.astype(np.float64)
+            moved = expected.param.floats() - param.astype(np.float64) + pull
+            direction += int(_told(expected, -moved, param.dtype).sum())
+            decay += int(_told(expected, pull, param.dtype).sum())
         return Discrimination(judged, direction, decay)
 
     def approach(self, habits: MuonHabits, hyper: Mapping[str, Any], params: Arrays, momentum: Arrays) -> Approach:
@@ -103,6 +107,16 @@ class Muon(Optimizer):
         weight = 1 - float(hyper["beta"]) if ema else 1.0
         grads = {name: (m.astype(np.float64) / weight).astype(params[name].dtype) for name, m in momentum.items()}
         return Approach({name: np.array(param) for name, param in params.items()}, grads)
+
+
+def _told(expected: Expected, missing: Array, dtype: np.dtype[Any]) -> Array:
+    """Which elements would be outside by the slack without a part of the step, or be rounded to another number."""
+    far = expected.param_slack < np.abs(missing) / 2
+    if dtype.itemsize > 2:
+        return np.asarray(far)
+    exact, away = expected.param.floats(), expected.unstored
+    low, high, other = (x.astype(dtype).astype(np.float64) for x in (exact - away, exact + away, exact + missing))
+    return np.asarray(far | (other < low) | (other > high))
 
 
 def _ranges(expected: Expected) -> tuple[list[Allowed], list[Allowed]]:
