@@ -47,8 +47,8 @@ CASES = [(dtype, None, "default") for dtype in DTYPES] + [(np.float32, None, nam
 CASES += [(np.float16, "float32", "default"), (np.float64, "bfloat16", "default"), (np.float32, "float16", "default")]
 
 
-EVERY_RUN = [case for case in CASES if case[2] != "default"] + [(np.float32, None, "default")] + CASES[-3:-1]
-"""Float32 with all options, and momenta that are wider and narrower; every pair of dtypes takes seconds to compile."""
+EVERY_RUN = [case for case in CASES if case[2] != "default"] + [(np.float32, None, "default"), CASES[-3]]
+"""Float32 with all options, and a wider momentum; every pair of dtypes takes seconds to compile."""
 
 
 @pytest.mark.parametrize(("dtype", "momentum_dtype", "options"), keeping(CASES, EVERY_RUN))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,19 @@ def tensors(dtype, seed=0):
     return made, [as_numpy(tensor).copy() for tensor in made]
 
 
-@RULES
-@pytest.mark.parametrize("backend", ["auto", "numpy"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
-def test_torch_tensors_are_updated_in_place(rule, dtype, backend):
+def marks(dtype, backend, rule):
+    """Numba compiles Tiger for seconds; for float16 no other test of every run needs it."""
+    return [pytest.mark.thorough] if (dtype, backend, rule) == (np.float16, "auto", "tiger") else []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "backend", "rule"),
+    [
+        pytest.param(*case, id="-".join((case[0].__name__, *case[1:])), marks=marks(*case))
+        for case in itertools.product(DTYPES, ["auto", "numpy"], OPTIMIZERS)
+    ],
+)
+def test_torch_tensors_are_updated_in_place(dtype, backend, rule):
     params, copies = tensors(dtype)
     opt = OPTIMIZERS[rule](params, backend=backend)
     assert opt.backend in ("numpy", "numba")

@@ -9,6 +9,7 @@ import pytest
 from tests.bits import assert_same_bits
 from tests.engines import launch
 from tests.engines.launch import ROOT, SECONDS
+from tests.thin import keeping
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytestmark = pytest.mark.timeout(3 * SECONDS + 60)
@@ -59,8 +60,10 @@ def assert_final(tmp_path):
             assert_same_bits(final[name], expected)
 
 
-def test_two_ranks_then_one(tmp_path, run):
-    code, output, left = run(2, "--crash", "save", "--at", 6)
+@pytest.mark.parametrize("ranks", keeping([2, 1], [1]))
+def test_one_rank_goes_on(ranks, tmp_path, run):
+    """From what one or two have saved; that the state of ranks is split as they are is in test_torch_ranks.py."""
+    code, output, left = run(ranks, "--crash", "save", "--at", 6)
     assert code != 0, output
     assert left == ["step-3", "step-6.partial"], output
     code, output, left = run(1)
