@@ -320,7 +320,7 @@ def of_signs(table: Mapping[str, tuple[Variant, ...]]) -> dict[str, tuple[Varian
 
 
 SOME = 6
-"""Of the mutants every so many-th is tried in each run of the tests, and twice as many right ports; all with -m thorough."""
+"""Every so many-th mutant is tried in each run of the tests, and twice as many right ports; -m thorough has all."""
 
 
 def variants(table: Mapping[str, tuple[Variant, ...]], some: int = 1, most: int = 2) -> list[Any]:
