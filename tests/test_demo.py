@@ -52,7 +52,7 @@ def test_the_readme_shows_what_it_prints(printed):
     ("bug", "update", "surprise"),
     [
         ("", CoupledDecay.update, "was accused"),
-        pytest.param("decay-coupled", DemoLion.update, "was not caught", marks=pytest.mark.thorough),
+        ("decay-coupled", DemoLion.update, "was not caught"),
         ("decay-coupled", lambda self, p, g, m, *rest: (p, m), "was not named"),
     ],
     ids=["accused", "missed", "unnamed"],
