@@ -31,6 +31,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def forget_kernels_from_before(folder):
+    """Delete kernels that Numba compiled before a source in ``folder`` changed: it looks at their own files alone."""
+    changed = max(source.stat().st_mtime for source in folder.glob("*.py"))
+    for kernel in (folder / "__pycache__").glob("*.nbc"):
+        if kernel.stat().st_mtime < changed:
+            kernel.unlink(missing_ok=True)
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    forget_kernels_from_before(Path(__file__).parents[1] / "signopt" / "backends")
+
+
 @pytest.fixture(autouse=True)
 def _jax_as_it_was():
     """A test that turns on 64-bit JAX leaves it as it was to the next one."""

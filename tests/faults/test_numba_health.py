@@ -129,3 +129,16 @@ def test_a_broken_numba_that_is_asked_for_is_an_error(monkeypatch):
         warnings.simplefilter("error")
         assert signopt.Lion([np.ones(3)]).backend == "numpy"
     health._warn.cache_clear()
+
+
+def test_kernels_from_before_a_change_are_forgotten_by_the_tests(tmp_path):
+    """Of the file of a kernel Numba sees a change, of those that the kernel calls it does not."""
+    from tests.conftest import forget_kernels_from_before
+
+    cache = tmp_path / "__pycache__"
+    cache.mkdir()
+    for time, path in enumerate((cache / "old.nbc", tmp_path / "called.py", cache / "new.nbc", cache / "index.nbi")):
+        path.touch()
+        os.utime(path, (time, time))
+    forget_kernels_from_before(tmp_path)
+    assert sorted(path.name for path in cache.iterdir()) == ["index.nbi", "new.nbc"]
