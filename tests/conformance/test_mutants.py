@@ -319,7 +319,7 @@ def of_signs(table: Mapping[str, tuple[Variant, ...]]) -> dict[str, tuple[Varian
     return {rule: table[rule] for rule in SIGN_RULES}
 
 
-SOME = 6
+SOME = 12
 """Every so many-th mutant is tried in each run of the tests, and twice as many right ports; -m thorough has all."""
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.thin import keeping
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "digits" / "train.py"
 spec = importlib.util.spec_from_file_location("digits_train", SCRIPT)
 digits = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(digits)
 
 
-@pytest.mark.parametrize("name", digits.OPTIMIZERS)
+@pytest.mark.parametrize("name", keeping(digits.OPTIMIZERS, ["Lion", "Muon + Lion"]))
 def test_more_than_95_percent_of_unseen_digits_are_read(name):
     losses, accuracy = digits.train(name)
     assert accuracy > 0.95

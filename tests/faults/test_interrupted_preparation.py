@@ -17,8 +17,8 @@ NEEDS_NUMBA = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is no
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 CASES = [
     ("numpy", "numpy"),
-    pytest.param("numpy", "torch", marks=NEEDS_TORCH),
-    pytest.param("numba", "numpy", marks=NEEDS_NUMBA),
+    pytest.param("numpy", "torch", marks=[NEEDS_TORCH, pytest.mark.thorough]),
+    pytest.param("numba", "numpy", marks=[NEEDS_NUMBA, pytest.mark.thorough]),
     pytest.param("numba", "torch", marks=[NEEDS_NUMBA, NEEDS_TORCH]),
     pytest.param("cupy", "cupy", marks=needs_cupy),
 ]
