@@ -163,9 +163,7 @@ class Run:
         self._judge = session.optimizer.judge(session.habits)
         self.hyper = session.optimizer.complete(session.habits, hyper, list(params))
         self.param = {name: array.copy() for name, array in params.items()}
-        self.memory = {
-            name: Momentum.shown(np.zeros(a.shape), self._momentum_format(name)) for name, a in params.items()
-        }
+        self.memory = {n: Momentum.shown(np.zeros(a.shape), self._momentum_format(n)) for n, a in params.items()}
         self.shown: Tensors | None = None
         self._init(params, momentum, as_given)
 
@@ -267,6 +265,12 @@ class Run:
         wide = self.session.habits.compute_format(own)
         if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
             raise PortMisbehaved(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
+
+    def go_on_from(self, params: Tensors, momenta: Tensors) -> None:
+        """After steps of the driver that nothing judged: what the port shows now is where the next one begins."""
+        self.param, self.shown = params, momenta
+        self.memory = {name: Momentum.shown(array, format_of(array.dtype)) for name, array in momenta.items()}
+        self._trace(momenta)
 
     def _record(self, fault: Fault) -> None:
         result = self.session.result

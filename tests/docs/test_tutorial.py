@@ -33,7 +33,7 @@ def test_the_loss_falls(name, monkeypatch):
     monkeypatch.setattr(tutorial, "CONTEXT", 24)
     losses, kept = tutorial.train(name, steps=25)
     assert losses[0] > 4.5, "it starts at about the logarithm of the alphabet's size"
-    assert kept < 3.6
+    assert kept < 4.0
 
 
 def test_muon_gets_the_matrices_of_the_blocks_and_nothing_else():

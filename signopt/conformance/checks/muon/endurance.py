@@ -6,7 +6,6 @@ import numpy as np
 
 from signopt.conformance.checks.muon.values import Array, asked, settings, spectrum
 from signopt.conformance.oracle.formats import Format, format_of
-from signopt.conformance.oracle.momentum import Momentum
 from signopt.conformance.session import Run, Session
 
 __all__ = ["endures"]
@@ -31,8 +30,7 @@ def endures(s: Session) -> None:
         if momenta is None:
             return
         _compared(s, run, grad.astype(np.float64), momenta["w"].astype(np.float64))
-        run.param, run.shown = params, momenta
-        run.memory = {"w": Momentum.shown(momenta["w"], format_of(momenta["w"].dtype))}
+        run.go_on_from(params, momenta)
         for size in (1.0, OUTLIER, 1.0):
             run.step({"w": spectrum(s, (2, 2), size=size)})
 
