@@ -126,13 +126,18 @@ def _replay(port: Any, trace: Trace) -> Array | None:
 
 def _steps(port: Any, trace: Trace) -> Iterator[Array]:
     hyper = trace.hyper[0]
-    port.init(trace.params, hyper, trace.momentum)
+    # Copies: some bugs write into what they are given.
+    port.init(_copied(trace.params), hyper, trace.momentum and _copied(trace.momentum))
     for now, grads in zip(trace.hyper, trace.steps, strict=True):
         if now is not hyper:
             port.configure(now)
         hyper = now
-        port.step({name: grad.copy() for name, grad in grads.items()})
+        port.step(_copied(grads))
         yield _flat(port.params(), port.momentum())
+
+
+def _copied(arrays: Arrays) -> Arrays:
+    return {name: array.copy() for name, array in arrays.items()}
 
 
 def _flat(params: Arrays, momentum: Arrays | None) -> Array:
