@@ -71,6 +71,7 @@ def backend(request, monkeypatch):
 
 
 @EVERY
+@pytest.mark.one_in(3)
 def test_special_values(backend, storage, step):
     tensors = [special_tensor(storage)] + [
         tuple(array.reshape(13, -1) for array in special_tensor(storage)) for _ in range(3)
@@ -88,6 +89,7 @@ def test_sizes_around_vectors_and_groups(backend, storage, step):
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("size", [8191, 8193, 32768, 40959, 40961, 65535, 65537, 81921, 131073, 327680, 327683])
+@pytest.mark.one_in(3)
 def test_sizes_around_blocks_and_chunks(backend, size, step):
     for role in ("matrix", "embedding"):
         assert_is_the_rule(backend, [random_tensor((size,), "f32", size)], step, roles=[role], threads=2)

@@ -44,6 +44,7 @@ def assert_rule(rule, tensors, coefficients, roles=None):
 @pytest.mark.parametrize(
     ("rule", "pair"), diagonal(["lion", "signum"], DTYPE_PAIRS, also=lambda rule, pair: pair == ("float32", "float32"))
 )
+@pytest.mark.one_in(3)
 def test_every_size_and_alignment(rule, pair):
     param_dtype, momentum_dtype = pair
     assert_rule(rule, cases(param_dtype, momentum_dtype), COEFFICIENTS[rule])
@@ -67,6 +68,7 @@ FINITE_OR_NOT = [
 
 
 @pytest.mark.parametrize(("finite", "param_dtype", "momentum_dtype"), FINITE_OR_NOT)
+@pytest.mark.one_in(3)
 def test_tiger_without_rms_at_every_size_and_alignment(finite, param_dtype, momentum_dtype):
     tensors = cases(param_dtype, momentum_dtype, finite=finite)
     roles = [("bias", "scale")[index % 2] for index in range(len(tensors))]
@@ -74,6 +76,7 @@ def test_tiger_without_rms_at_every_size_and_alignment(finite, param_dtype, mome
 
 
 @pytest.mark.parametrize(("step_index", "pair"), diagonal([0, 1], DTYPE_PAIRS))
+@pytest.mark.one_in(3)
 def test_a_micro_step_inside_a_window_keeps_the_parameter(step_index, pair):
     param_dtype, momentum_dtype = pair
     tensors = [case for case in cases(param_dtype, momentum_dtype, finite=True) if case.size < 200]
@@ -127,6 +130,7 @@ def test_the_rms_is_within_one_ulp_of_the_exact_one(size, spread, dtype):
 
 
 @PAIRS
+@pytest.mark.one_in(3)
 def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
     """Roles, windows, a schedule, rows of odd width and NaN in some tensors, against the rule run alongside.
 

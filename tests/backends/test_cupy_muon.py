@@ -52,6 +52,7 @@ EVERY_RUN = [case for case in CASES if case[2] != "default"] + [(np.float32, Non
 
 
 @pytest.mark.parametrize(("dtype", "momentum_dtype", "options"), keeping(CASES, EVERY_RUN))
+@pytest.mark.one_in(3)
 def test_a_step_is_that_of_the_rule(dtype, momentum_dtype, options):
     import cupy
 

@@ -220,6 +220,7 @@ QUICK = {
 
 
 @pytest.mark.parametrize("bug", [pytest.param(b, marks=[] if b in QUICK else pytest.mark.slow) for b in BUGS])
+@pytest.mark.one_in(3)
 def test_a_planted_bug_is_seen(bug, monkeypatch, fresh_modules):
     from signopt.backends import _cuda_compile
 
@@ -243,6 +244,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(check for checks in CHECKS.values() for check in checks))
+@pytest.mark.one_in(3)
 def test_the_kernels_as_they_are_pass(check):
     check()
 

@@ -28,6 +28,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", PAGES)
+@pytest.mark.one_in(3)
 def test_the_figure_in_the_repository_is_the_one_that_the_script_draws(name, monkeypatch, tmp_path):
     page = load(name)
     drawn = tmp_path

@@ -58,6 +58,7 @@ OFFSETS = [0, 1, 8, 13, 2**32 - 5, 2**35 - 24, 12_345_678_901]
     ("library", "offset", "bits"),
     diagonal(LIBRARIES, OFFSETS, [16, 32], also=lambda library, *at: library != "dask" or at == (13, 32)),
 )
+@pytest.mark.one_in(3)
 def test_words_are_those_of_the_definition(library, offset, bits):
     into, out_of = LIBRARIES[library]
     expected = [word(offset + i, bits, **STREAM) for i in range(19)]

@@ -40,6 +40,7 @@ def name_of(value):
 @pytest.mark.parametrize(
     ("library_and_dtype", "name", "shape"), diagonal(LIBRARY_DTYPES, OPTIONS, SHAPES, also=costs_little), ids=name_of
 )
+@pytest.mark.one_in(3)
 def test_every_library_takes_numpys_step(library_and_dtype, name, shape):
     (library, dtype), options = library_and_dtype, OPTIONS[name]
     into, out_of = LIBRARIES[library]

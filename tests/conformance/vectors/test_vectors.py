@@ -216,6 +216,7 @@ def failed(variant, rule, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", store.RULES)
+@pytest.mark.one_in(3)
 def test_no_right_port_is_accused(rule, dtype):
     for variant in RIGHT_PORTS[rule]:
         narrower = {"compute", "hyper", "momentum_dtype", *SPECIAL_MUONS} & set(variant().describe())

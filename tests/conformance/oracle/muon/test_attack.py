@@ -43,6 +43,7 @@ def ratio(u: np.ndarray, steps, precision: Precision, norm=plain_norm, order=pol
     diagonal(ORDERS, [1, 2, 5], also=lambda order, steps: steps == 1),
     ids=lambda value: getattr(value, "__name__", value),
 )
+@pytest.mark.one_in(3)
 def test_no_order_of_evaluation_leaves_the_radius(order, steps):
     for index, shape in enumerate(SHAPES):
         for spread in (0.0, 2.0):

@@ -68,6 +68,7 @@ QUINTIC = [
 @pytest.mark.parametrize("storage", ["float32", "bfloat16"])
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize(("look", "expected"), [(None, "pass"), (lambda self, m, g, fresh: g + fresh, "fail")])
+@pytest.mark.one_in(3)
 def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(look, expected, dtype, storage):
     declared = {"ns_dtype": dtype, "orthogonalizer": [0.9, 1.15], "dtypes": [storage]}
     pieces = {
