@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def forget_kernels_from_before(folder):
     """Delete kernels that Numba compiled before a source in ``folder`` changed: it looks at their own files alone."""
-    changed = max(source.stat().st_mtime for source in folder.glob("*.py"))
+    changed = max((source.stat().st_mtime for source in folder.glob("*.py")), default=0.0)
     for kernel in (folder / "__pycache__").glob("*.nbc"):
         if kernel.stat().st_mtime < changed:
             kernel.unlink(missing_ok=True)
