@@ -81,6 +81,7 @@ def test_special_values(backend, storage, step):
 
 
 @EVERY
+@pytest.mark.one_in(3)
 def test_sizes_around_vectors_and_groups(backend, storage, step):
     tensors = [random_tensor((size,), storage, size) for size in EDGES]
     assert_is_the_rule(backend, tensors, step, roles=["matrix"] * len(tensors))
@@ -97,6 +98,7 @@ def test_sizes_around_blocks_and_chunks(backend, size, step):
 
 @pytest.mark.parametrize("threads", range(1, 9))
 @pytest.mark.parametrize("storage", ["f32", "f64", "bf16"])
+@pytest.mark.one_in(3)
 def test_threads_change_nothing(backend, threads, storage):
     shapes = [(70_001,), (9, 10_007), (301, 101), (1000,), (5,), (3, 4)]
     tensors = [random_tensor(shape, storage, seed) for seed, shape in enumerate(shapes)]

@@ -85,6 +85,7 @@ def test_a_micro_step_inside_a_window_keeps_the_parameter(step_index, pair):
 
 
 @PAIRS
+@pytest.mark.one_in(3)
 def test_tiger_moves_matrices_by_their_rms(param_dtype, momentum_dtype):
     tensors = [exact_squares(case) for case in cases(param_dtype, momentum_dtype, finite=True)]
     assert_rule("tiger", tensors, tiger_coefficients(0), ["matrix"] * len(tensors))
@@ -99,6 +100,7 @@ def exact_squares(case):
 
 @pytest.mark.parametrize("order", ORDERS[1:])
 @pytest.mark.parametrize("rule", ["lion", "signum", "tiger"])
+@pytest.mark.one_in(3)
 def test_the_order_of_threads_does_not_matter(rule, order, host_device):
     tensors = cases("float32", "float32", finite=True)
     coefficients = COEFFICIENTS.get(rule) or tiger_coefficients(0)

@@ -75,6 +75,7 @@ def test_a_step_is_that_of_the_rule(dtype, momentum_dtype, options):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.one_in(3)
 def test_the_bracket_has_the_rules_bits(dtype):
     """For the identity as iteration, a norm of 1 and exact squares, X is the same everywhere; so is all the rest."""
     import cupy

@@ -160,6 +160,7 @@ def test_any_strides(rule, mode, dtype):
 
 
 @RULES
+@pytest.mark.one_in(3)
 def test_parameters_of_32_bits_beside_those_of_16(rule):
     import cupy
 
@@ -206,6 +207,7 @@ def test_words_at_the_end_of_a_large_tensor(rule, monkeypatch):
 
 
 @SOME
+@pytest.mark.one_in(3)
 def test_muons_bracket(mode, dtype):
     """For the identity as iteration, a norm of 1 and exact squares, X is the same everywhere; so is all the rest."""
     import cupy

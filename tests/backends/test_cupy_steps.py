@@ -366,6 +366,7 @@ def test_a_later_launch_that_fails_says_what_was_updated(host_device):
 
 
 @pytest.mark.parametrize(("rule", "kernels"), [("lion", 1), ("signum", 1), ("tiger", 3)])
+@pytest.mark.one_in(3)
 def test_a_device_with_too_few_registers_for_the_last_kernel(rule, kernels, monkeypatch):
     import cupy
 
@@ -453,6 +454,7 @@ def test_which_backend_serves_cupy_arrays():
 
 @pytest.mark.parametrize("rule", ["lion", "signum", "tiger"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.one_in(3)
 def test_pure_functions_on_cupy_arrays(rule, dtype):
     """CuPy's own kernels flush float32 subnormals to zero, so there are none here."""
     import cupy

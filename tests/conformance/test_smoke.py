@@ -48,12 +48,14 @@ FAILED = {
 
 
 @pytest.mark.parametrize("mode", FAILED)
+@pytest.mark.one_in(3)
 def test_what_is_wrong_is_named(mode):
     failed = [finding.text for finding in found(mode) if finding.status == "failed"]
     assert any(FAILED[mode] in text for text in failed), failed
 
 
 @pytest.mark.parametrize("mode", ["hang-hello", "hang-step", "hang-exit", "missing-step"])
+@pytest.mark.one_in(3)
 def test_time_and_what_is_missing_are_no_fault(mode):
     statuses = {finding.status for finding in found(mode)}
     assert "not_run" in statuses
@@ -66,6 +68,7 @@ def test_unknown_keys_are_remarked():
 
 
 @pytest.mark.parametrize(("mode", "code"), [("none", 0), ("swapped-out", 1), ("hang-hello", 2)])
+@pytest.mark.one_in(3)
 def test_the_command_returns_what_it_found(mode, code, capsys):
     assert main(["smoke", "--timeout", "3", "--", sys.executable, str(HOSTILE), mode]) == code
     assert capsys.readouterr().out

@@ -128,6 +128,7 @@ def test_scaling_a_matrix_scales_every_later_step():
 
 
 @pytest.mark.parametrize("start", [0.1, 0.9])
+@pytest.mark.one_in(3)
 def test_random_signs_leave_both_rules_at_the_size_computed(start):
     page = load("tiger")
     lr, decay, size = 0.1, 0.2, 20_000

@@ -90,6 +90,7 @@ def test_two_ranks_train_to_the_same_bits(fronts, reference):
         assert_same_bits(params[name], expected)
 
 
+@pytest.mark.thorough
 def test_a_model_in_jax_trains_to_the_same_losses(fronts, reference):
     pytest.importorskip("jax", reason="JAX is not installed")
     assert fronts.furthest(fronts.by_jax(3), reference[0]) < 1e-4

@@ -67,6 +67,7 @@ def shares(lines: list[str]) -> dict[str, float]:
     return {name: int(count) / int(head[1].split()[-1]) for name, count, _ in rows}
 
 
+@pytest.mark.thorough
 def test_the_page_says_what_the_tests_of_muons_reject() -> None:
     """Within three percent: the number of known wrong Muons grows, and the page is measured now and then."""
     shown = shares([line for line in page()[1].splitlines() if line.startswith("|")])

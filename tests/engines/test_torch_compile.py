@@ -20,7 +20,7 @@ pytestmark = [
 @pytest.mark.parametrize(
     "rule",
     [
-        signopt.lion,
+        pytest.param(signopt.lion, marks=pytest.mark.thorough),
         pytest.param(signopt.signum, marks=pytest.mark.slow),
         pytest.param(signopt.tiger, marks=pytest.mark.slow),
     ],

@@ -7,7 +7,7 @@ import pytest
 from tests.engines.launch import ROOT, SECONDS, torchrun
 
 pytest.importorskip("torch", reason="torch is not installed")
-pytestmark = pytest.mark.timeout(SECONDS + 60)
+pytestmark = [pytest.mark.timeout(SECONDS + 60), pytest.mark.thorough]
 
 CASES = (
     [f"{way}-{rule}" for rule in ("Lion", "Signum", "Tiger") for way in ("ddp", "fsdp2", "zero", "collectives")]

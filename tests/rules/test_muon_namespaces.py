@@ -65,6 +65,7 @@ def test_the_final_bracket_has_the_same_bits(library, dtype):
 
 
 @pytest.mark.parametrize(("value", "library"), diagonal([np.nan, np.inf, -np.inf], LIBRARIES))
+@pytest.mark.one_in(3)
 def test_what_is_not_finite_spoils_the_matrix_everywhere(library, value):
     into, out_of = LIBRARIES[library]
     arrays = random_triple((3, 4), np.float32)
@@ -82,6 +83,7 @@ def test_what_is_not_finite_spoils_the_matrix_everywhere(library, value):
     ("magnitude", "library"),
     diagonal([0.0, 1e-35, 1e-30, 1e30, 1e38], LIBRARIES, also=lambda magnitude, library: library != "jax"),
 )
+@pytest.mark.one_in(3)
 def test_magnitudes_everywhere(library, magnitude):
     """Of normal numbers: XLA flushes others to zero on a CPU."""
     into, out_of = LIBRARIES[library]

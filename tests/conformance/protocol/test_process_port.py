@@ -100,6 +100,7 @@ BREAKDOWNS = {
 
 
 @pytest.mark.parametrize("mode", BREAKDOWNS)
+@pytest.mark.one_in(3)
 def test_a_breakdown_is_named_in_bounded_time(mode):
     error, message = BREAKDOWNS[mode]
     began = time.monotonic()

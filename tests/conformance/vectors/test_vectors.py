@@ -55,6 +55,7 @@ def test_everything_together_is_under_two_and_a_half_megabytes():
 
 
 @pytest.mark.parametrize(("rule", "dtype"), FILES)
+@pytest.mark.one_in(3)
 def test_a_file_follows_its_schema(rule, dtype):
     schema = store.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -104,6 +105,7 @@ def test_every_order_has_bits_of_its_own(rule):
 
 @pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(7, id="in turn")])
 @pytest.mark.parametrize(("rule", "dtype"), [file for file in FILES if file[0] in SIGN_RULES])
+@pytest.mark.one_in(3)
 def test_every_order_of_evaluation_is_admitted(rule, dtype, of):
     """The sets come from bounds; here the orders themselves are evaluated, each operation rounded exactly.
 

@@ -68,6 +68,7 @@ def test_no_norm_leaves_it(norm):
 
 
 @pytest.mark.parametrize("triple", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (2.0, -1.5, 0.5)])
+@pytest.mark.one_in(3)
 def test_other_coefficients(triple):
     for index, shape in enumerate(SHAPES):
         for order in (horner, ORDERS[3], ORDERS[4]):
