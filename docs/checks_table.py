@@ -7,18 +7,22 @@ A matrix for each rule does as well, and can be made on as many processors as th
 
 rules="lion signum tiger muon stochastic-rounding"
 for rule in $rules; do signopt mutants --rule $rule --dtype float32 --json $rule.json; done
-python docs/checks_table.py $(printf '%s.json ' $rules) docs/checks.md
+python docs/checks_table.py $(printf '%s.json ' $rules) docs/checks.md --picture docs/_static/kill_matrix.svg
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from signopt.conformance.checks import REGISTRY, Check
+from signopt.conformance.evidence.grid import matrix_picture
+from signopt.conformance.evidence.kill_matrix import Matrix, Row
+from signopt.conformance.numpy_ports import Variant
 
 HEAD = """# What each check is for
 
@@ -34,9 +38,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("matrices", type=Path, nargs="+")
     parser.add_argument("page", type=Path)
+    parser.add_argument("--picture", type=Path, help="where to draw the matrix (.svg)")
     options = parser.parse_args()
     matrix = joined([json.loads(path.read_text()) for path in options.matrices])
     options.page.write_text("\n".join(lines(matrix)) + "\n", encoding="utf-8")
+    if options.picture:
+        options.picture.write_text(picture(matrix), encoding="utf-8")
+
+
+def picture(matrix: dict[str, Any]) -> str:
+    """The matrix as `signopt mutants --picture` draws it."""
+    rows = [
+        Row(
+            Variant(row["id"], row["rule"], row["summary"], {}),
+            row["right"], row["runs"], row["failing"], Counter(row["failed"]), set(row["not_run"]),
+        )
+        for row in matrix["rows"]
+    ]  # fmt: skip
+    return matrix_picture(Matrix(matrix["profile"], matrix["dtypes"], matrix["seeds"], matrix["checks"], rows=rows))
 
 
 def joined(matrices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from signopt.conformance.evidence.grid import matrix_picture
+from signopt.conformance.evidence.kill_matrix import Matrix, Row
+from signopt.conformance.numpy_ports import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +46,11 @@ def test_matrices_that_do_not_belong_together_are_refused(table):
         table.joined([one, matrix("signum", "step/sign", True, profile="core")])
     with pytest.raises(SystemExit, match="two matrices"):
         table.joined([one, one])
+
+
+def test_the_picture_is_the_one_of_the_run(table):
+    """From the data of a matrix the same is drawn as from the matrix."""
+    one = Row(Variant("wrong", "lion", "", {}), False, 1, 1, Counter({"step/exact": 1}), {"step/many"})
+    two = Row(Variant("fine", "lion", "", {}), True, 1, 1, Counter({"step/many": 1}))
+    whole = Matrix("standard", ["float32"], [0], {"lion": ["step/exact", "step/many"]}, rows=[one, two])
+    assert table.picture(table.joined([whole.to_dict()])) == matrix_picture(whole)
