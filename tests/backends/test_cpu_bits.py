@@ -71,7 +71,7 @@ def backend(request, monkeypatch):
 
 
 @EVERY
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 def test_special_values(backend, storage, step):
     tensors = [special_tensor(storage)] + [
         tuple(array.reshape(13, -1) for array in special_tensor(storage)) for _ in range(3)

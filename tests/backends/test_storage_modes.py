@@ -76,7 +76,7 @@ def expected(storage, layout, mode, step):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("mode", "storage", "step"), CASES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 def test_every_backend_has_the_bits_of_the_definition(mode, storage, step, layout):
     arguments = storage, LAYOUTS[layout], mode, step
     wanted = expected(*arguments)

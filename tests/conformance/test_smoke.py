@@ -9,6 +9,7 @@ import pytest
 from signopt.cli import main
 from signopt.conformance.protocol.limits import Limits
 from signopt.conformance.smoke import converse
+from tests.thin import keeping
 
 HOSTILE = Path(__file__).parent / "protocol" / "hostile_port.py"
 LIMITS = replace(Limits(), message_seconds=2.0, exit_seconds=1.0)
@@ -54,8 +55,9 @@ def test_what_is_wrong_is_named(mode):
     assert any(FAILED[mode] in text for text in failed), failed
 
 
-@pytest.mark.parametrize("mode", ["hang-hello", "hang-step", "hang-exit", "missing-step"])
-@pytest.mark.one_in(3)
+@pytest.mark.parametrize(
+    "mode", keeping(["hang-hello", "hang-step", "hang-exit", "missing-step"], ["hang-hello", "missing-step"])
+)
 def test_time_and_what_is_missing_are_no_fault(mode):
     statuses = {finding.status for finding in found(mode)}
     assert "not_run" in statuses
@@ -67,8 +69,9 @@ def test_unknown_keys_are_remarked():
     assert "hello: describe() has 'subnormal', which nothing reads; is 'subnormals' meant?" in notes
 
 
-@pytest.mark.parametrize(("mode", "code"), [("none", 0), ("swapped-out", 1), ("hang-hello", 2)])
-@pytest.mark.one_in(3)
+@pytest.mark.parametrize(
+    ("mode", "code"), keeping([("none", 0), ("swapped-out", 1), ("hang-hello", 2)], [("swapped-out", 1)])
+)
 def test_the_command_returns_what_it_found(mode, code, capsys):
     assert main(["smoke", "--timeout", "3", "--", sys.executable, str(HOSTILE), mode]) == code
     assert capsys.readouterr().out
