@@ -20,6 +20,9 @@ TITLES = {
     "one": "one tensor of 2$^{25}$ elements",
     "gpt2": "GPT-2 small, 148 tensors",
     "small": "1 000 tensors of 1 000",
+    "gpt2-layer": "one layer of GPT-2 small",
+    "matrix": "one matrix of 1 024 × 4 096",
+    "small-matrices": "small matrices",
 }
 COLOURS = {1: "#9db8d2", 2: "#2f5d8a"}
 
