@@ -3,8 +3,7 @@
 None of them allocates an array: they run while a step is being written.
 
 All are made by NumPy's own BLAS, which computes one triangle if both factors are one array. scipy has the routine too
-(syrk), but in a BLAS of its own: on two threads the threads of either wait in the way of the other's, and a step takes
-three times as long.
+(syrk), but in a BLAS of its own, whose waiting threads and those of NumPy's keep each other from the processors.
 """
 
 from __future__ import annotations
