@@ -103,7 +103,11 @@ def _number(text: Any) -> str:
 
 @dataclass
 class CheckResult:
-    """One check in one dtype. ``judged`` counts elements; ``reason`` says why it did not run or does not apply."""
+    """One check in one dtype. ``judged`` counts elements; ``reason`` says why it did not run or does not apply.
+
+    ``judged_by`` counts elements of parameters by what they were judged by, if the rule has more than one way: the keys
+    are those of `signopt.conformance.oracle.rules.Rule.grounds`.
+    """
 
     id: str
     group: str
@@ -115,11 +119,18 @@ class CheckResult:
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list, repr=False)
+    judged_by: dict[str, int] = field(default_factory=dict)
+
+    def count(self, by: Mapping[str, int]) -> None:
+        """Add what elements were judged by."""
+        for ground, elements in by.items():
+            self.judged_by[ground] = self.judged_by.get(ground, 0) + elements
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON report, without the traces."""
         shown = {key: value for key, value in vars(self).items() if key not in ("traces", "failures")}
-        return {**shown, "notes": list(self.notes), "failures": [asdict(failure) for failure in self.failures]}
+        copied = {"judged_by": dict(self.judged_by), "notes": list(self.notes)}
+        return {**shown, **copied, "failures": [asdict(failure) for failure in self.failures]}
 
 
 @dataclass

@@ -51,9 +51,8 @@ class Session:
         self, driver: Driver, declared: Declaration, result: CheckResult, seed: int = 0, watcher: Watcher | None = None
     ) -> None:
         self.driver, self.declared, self.result, self.watcher = driver, declared, result, watcher
-        self.storage: Format = FORMATS[result.dtype]
+        self.storage, self.seed = FORMATS[result.dtype], seed
         self.dtype = self.storage.dtype
-        self.seed = seed
         self.reseed()
 
     @property
@@ -236,6 +235,7 @@ class Run:
         if self.session.watcher:
             self.session.watcher(step)
         judged = self._judge(step)
+        self.session.result.count(judged.by)
         for fault in judged.faults:
             self._record(fault)
         self.memory = {**self.memory, **judged.memory}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from signopt.conformance import diagnosis
@@ -12,12 +12,15 @@ from signopt.conformance.checks import ORDER, PROFILES, REGISTRY, Check
 from signopt.conformance.declarations import Declaration
 from signopt.conformance.driver import Driver, make_port
 from signopt.conformance.errors import DeclarationError, PortMisbehaved, PortNotRun, PortRaised
+from signopt.conformance.oracle.rules import RULES
 from signopt.conformance.report import CheckResult, Report
 from signopt.conformance.session import CannotRunError, EnoughError, NotApplicableError, Session
 
 __all__ = ["apply_deviations", "check", "describe_port", "run_check", "select"]
 
 Progress = Callable[[CheckResult, int, int], None]
+MOST_NAMED = 4
+"""Of checks in one line of the report."""
 
 
 def check(
@@ -82,6 +85,7 @@ def check(
         report.checks.append(run_check(each, driver, declared, dtype, seed))
         if progress:
             progress(report.checks[-1], number, len(plan))
+    report.notes.extend(_unproven(report))
     apply_deviations(report, deviations or {})
     if diagnose and report.counts["failed"]:
         report.explain(diagnosis.explain(report, check))
@@ -91,6 +95,19 @@ def check(
 def _selection(only: Iterable[str] | None, dtypes: Iterable[str] | None) -> dict[str, list[str]]:
     asked = {"only": only, "dtypes": dtypes}
     return {key: list(names) for key, names in asked.items() if names is not None}
+
+
+def _unproven(report: Report) -> Iterator[str]:
+    """A line for each ground that is no proof: what it is, how many checks it decided, and which."""
+    for ground, sentence in RULES[report.rule].grounds.items():
+        checks = list(dict.fromkeys(result.id for result in report.checks if result.judged_by.get(ground)))
+        if sentence and checks:
+            yield f"{sentence} Concerned {_counted(checks)}."
+
+
+def _counted(checks: list[str]) -> str:
+    few = ", ".join(checks[:MOST_NAMED])
+    return few if len(checks) <= MOST_NAMED else f"{len(checks)} checks: {few}, …"
 
 
 def _plan(declared: Declaration, report: Report) -> list[tuple[Check, str]]:

@@ -139,3 +139,12 @@ def test_a_norm_that_overflows_is_judged_only_if_it_is_declared_not_to():
     with np.errstate(all="ignore"):
         assert check(plain, dtypes=["float32"], only=["iteration/scaled-range"]).counts["not_applicable"] == 1
         assert check(scaled, dtypes=["float32"], only=["iteration/scaled-range"]).verdict == "fail"
+
+
+@pytest.mark.parametrize("key", ["spectral", "spectral-svd"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_spectral_decay_in_16_bits_need_not_meet_the_middle_between_two_numbers(key, dtype):
+    port = next(each for each in RIGHT if each.id == key)()
+    report = check(declaring(port, dtypes=[dtype]), only=["identity/ties", "identity/smallest-decay", "decaying/alone"])
+    assert report.verdict == "pass"
+    assert report.counts["not_applicable"] == 1

@@ -1,14 +1,13 @@
 """What can be checked by name: ``"package.module:attribute"``, or a published port that has an adapter here.
 
 ``"torch=package.module:Class"`` and ``"optax=package.module:function"`` name an optimizer that is no port yet, and get
-an adapter made by :mod:`~signopt.conformance.adapters.guess`; ``"torch@cuda=package.module:Class"`` has its tensors
-on that device.
+an adapter made by :mod:`~signopt.conformance.adapters.guess`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -24,7 +23,7 @@ __all__ = ["ENTRY_POINT_GROUP", "candidates", "discover", "find", "resolve"]
 
 
 ENTRY_POINT_GROUP = "signopt.ports"
-_GUESSES: Mapping[str, Callable[..., Any]] = {"torch": torch_port, "optax": optax_port}
+_GUESSES = {"torch": torch_port, "optax": optax_port}
 
 
 def discover() -> Iterator[Candidate]:
@@ -59,9 +58,8 @@ def resolve(target: str, rule: str | None) -> Any:
         If there is no such module, attribute or published port, or if importing it fails.
     """
     kind, _, optimizer = target.partition("=")
-    library, *device = kind.split("@", 1)
-    if library in _GUESSES and optimizer and (library == "torch" or not device):
-        return _guessed(library, optimizer, rule, *device)
+    if kind in _GUESSES and optimizer:
+        return _guessed(kind, optimizer, rule)
     if ":" in target:
         return _imported(target)
     found = find(target, rule)
@@ -73,10 +71,10 @@ def resolve(target: str, rule: str | None) -> Any:
     return _built(found[0])
 
 
-def _guessed(kind: str, optimizer: str, rule: str | None, *device: str) -> Any:
+def _guessed(kind: str, optimizer: str, rule: str | None) -> Any:
     if rule is None:
         raise TargetError(f"--rule says which rule {optimizer} must implement: {', '.join(RULES)}")
-    return _GUESSES[kind](optimizer, rule, RULES[rule].defaults, *device)
+    return _GUESSES[kind](optimizer, rule, RULES[rule].defaults)
 
 
 def _imported(target: str) -> Any:

@@ -75,7 +75,7 @@ def arguments(function: Callable[..., Any], hyper: Keywords) -> Callable[[Keywor
     return call
 
 
-def torch_port(target: str, rule: str, hyper: Keywords, device: str = "cpu") -> TorchPort:
+def torch_port(target: str, rule: str, hyper: Keywords) -> TorchPort:
     """The port of a class ``"package.module:Class"`` of :class:`torch.optim.Optimizer`'s kind.
 
     Parameters
@@ -85,8 +85,6 @@ def torch_port(target: str, rule: str, hyper: Keywords, device: str = "cpu") -> 
         What it must implement.
     hyper : mapping
         Hyperparameters of the rule to try it with.
-    device : str, default "cpu"
-        Where torch is to put all tensors.
 
     Raises
     ------
@@ -96,7 +94,7 @@ def torch_port(target: str, rule: str, hyper: Keywords, device: str = "cpu") -> 
     optimizer = _imported(target)
     keywords = arguments(optimizer, hyper)
     try:
-        group, state, nan = _one_torch_step(optimizer, keywords(hyper), device)
+        group, state, nan = _one_torch_step(optimizer, keywords(hyper))
     # Foreign code may raise anything; the user is shown what it was.
     except Exception as error:
         raise GuessError(f"{target} did not take a step: {type(error).__name__}: {error}") from error
@@ -108,18 +106,17 @@ def torch_port(target: str, rule: str, hyper: Keywords, device: str = "cpu") -> 
         momentum=_momentum([key for key, value in state.items() if getattr(value, "shape", None) == (2, 2)]),
         version=_version(target),
         nan=nan,
-        device=device,
         constructor_defaults=defaults_of(optimizer),
     )
 
 
-def _one_torch_step(optimizer: Callable[..., Any], keywords: Keywords, device: str) -> tuple[Keywords, Keywords, str]:
+def _one_torch_step(optimizer: Callable[..., Any], keywords: Keywords) -> tuple[Keywords, Keywords, str]:
     """The parameter group and the state after a step on ones, and what an element does whose gradient is NaN."""
     import torch
 
     def step(grad: float) -> tuple[Any, torch.nn.Parameter]:
-        param = torch.nn.Parameter(torch.ones(2, 2, device=device))
-        param.grad = torch.full_like(param, grad)
+        param = torch.nn.Parameter(torch.ones(2, 2))
+        param.grad = torch.full((2, 2), grad)
         made = optimizer([param], **keywords)
         made.step()
         return made, param

@@ -61,10 +61,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict on one step: its faults, and what is known of the momenta after it."""
+    """The verdict on one step: its faults, and what is known of the momenta after it.
+
+    ``by`` says how many elements of parameters were judged by what, if the rule has more than one way.
+    """
 
     faults: list[Fault]
     memory: Mapping[str, Momentum]
+    by: Mapping[str, int] = field(default_factory=dict)
 
 
 Judge = Callable[[Step], Judged]

@@ -67,8 +67,8 @@ def _suite(report: Report) -> ET.Element:
     known = {"suite": report.suite, "verdict": report.verdict, "port_version": report.port_version, "seed": report.seed}
     for name, value in known.items():
         properties.append(_element("property", name=name, value=value))
-    for line in report.diagnosis:
-        properties.append(_element("property", name="diagnosis", value=line))
+    for name, lines in (("diagnosis", report.diagnosis), ("note", report.notes)):
+        properties.extend(_element("property", name=name, value=line) for line in lines)
     suite.extend(_case(report, result) for result in report.checks)
     suite.extend(_suite_error(report, number, error) for number, error in enumerate(beside))
     return suite

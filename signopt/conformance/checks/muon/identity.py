@@ -211,6 +211,8 @@ def ties(s: Session) -> None:
     """A parameter of 16 bits that comes to lie half-way between two goes to the even one."""
     if s.storage.precision >= 24:
         raise NotApplicableError("the parameter has no 16 bits")
+    if s.habits.decay_form != "plain":
+        raise NotApplicableError("what decays is not λ·p, and no sum of products meets the middle")
     odd = 2.0 ** (s.storage.precision - 1) + np.arange(1, 49, 2).reshape(6, 4)
     given = s.array(odd * np.where(s.rng.random(odd.shape) < 0.5, -1, 1))
     run = s.start({"w": given}, settings(s, lr=0.5, weight_decay=0.5))

@@ -18,7 +18,7 @@ from signopt.conformance.oracle.muon.law import Expected, Forms, scale_of
 from signopt.conformance.oracle.muon.units import Precision
 from signopt.conformance.oracle.step import Fault
 
-__all__ = ["Distances", "distances", "misaligned"]
+__all__ = ["Distances", "comparable", "distances", "misaligned"]
 
 Array = np.ndarray[Any, Any]
 WORST_CONDITION = 100.0
@@ -38,13 +38,9 @@ def misaligned(
     wanted: tuple[float, float], precision: Precision,
 ) -> Iterator[Fault]:  # fmt: skip
     """Where X, read off the step, has other singular vectors than u or singular values outside ``wanted``."""
-    u = expected.u.floats()
-    u = u.reshape(u.shape[0], -1)
-    rate = float(hyper["lr"]) * float(scale_of(p.shape, hyper, forms))
-    sigma = np.linalg.svd(u, compute_uv=False)
-    small = expected.enclosure.norm < ABOVE_EPS * max(float(hyper["eps"]), LARGEST_EPS)
-    if small or not rate or not sigma.size or not sigma[0] or sigma[-1] * WORST_CONDITION < sigma[0]:
+    if not comparable(p, expected, hyper, forms):
         return
+    u, rate, sigma = _direction(p, expected, hyper, forms)
     kept = p * (1 - float(hyper["lr"]) * float(hyper["weight_decay"]))
     away = distances(((kept - new_p) / rate).reshape(u.shape), u, wanted)
     slack = _slack(p, rate, sigma, precision) * np.sqrt(u.size)
@@ -56,6 +52,21 @@ def misaligned(
         message = f"the singular values of X are {low:.6g} … {high:.6g}, declared were {wanted[0]:g} … {wanted[1]:g}"
     if message:
         yield Fault(name, (0,) * p.ndim, "param", "", float(new_p.flat[0]).hex(), message)
+
+
+def comparable(p: Array, expected: Expected, hyper: Mapping[str, Any], forms: Forms) -> bool:
+    """Whether X can be read off the step, and rounding leaves something to be said of it."""
+    _, rate, sigma = _direction(p, expected, hyper, forms)
+    small = expected.enclosure.norm < ABOVE_EPS * max(float(hyper["eps"]), LARGEST_EPS)
+    return bool(not small and rate and sigma.size and sigma[0] and sigma[-1] * WORST_CONDITION >= sigma[0])
+
+
+def _direction(p: Array, expected: Expected, hyper: Mapping[str, Any], forms: Forms) -> tuple[Array, float, Array]:
+    """u as a matrix, the rate of the step, and the singular values of u."""
+    u = expected.u.floats()
+    u = u.reshape(u.shape[0], -1)
+    rate = float(hyper["lr"]) * float(scale_of(p.shape, hyper, forms))
+    return u, rate, np.linalg.svd(u, compute_uv=False)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,13 @@ class Enclosure:
         """How far a legal iterate may be from ``x``, in Frobenius norm."""
         return min(self.proven, self.sampled)
 
+    @property
+    def ground(self) -> str:
+        """What the radius is: that of a proof, or of a sample; "nothing" if it is infinite."""
+        if math.isinf(self.sampled):
+            return "radius"
+        return "nothing" if math.isinf(self.radius) else "spread" if self.sampled < self.proven else "radius"
+
     @cached_property
     def proven(self) -> float:
         """The same without sampling, from what X₀ and every step may be off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class Rule(ABC):
         What its ports may declare beyond name, rule, version and dtypes.
     dtypes : tuple of str
         Those of a port that declares none.
+    grounds : mapping of str to str
+        What `Judged.by` may say an element was judged by, with a sentence for the report if the ground is no proof.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Rule(ABC):
     hyper: tuple[Hyper, ...] = ()
     habits: type[Habits] = Habits
     dtypes: tuple[str, ...] = ("float32", "float64")
+    grounds: Mapping[str, str] = MappingProxyType({})
 
     @property
     def defaults(self) -> Mapping[str, Any]:

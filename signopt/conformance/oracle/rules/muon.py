@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from signopt.conformance.oracle.muon.exact import remembered
 from signopt.conformance.oracle.muon.habits import MuonHabits
 from signopt.conformance.oracle.muon.judge import MuonJudge
 from signopt.conformance.oracle.muon.law import Expected, Known, expect
+from signopt.conformance.oracle.muon.spread import FALSE_ALARMS, MISSES
 from signopt.conformance.oracle.rules._rule import Approach, Discrimination, Hyper, Optimizer, finite
 from signopt.conformance.oracle.step import Arrays, Step
 
@@ -23,6 +25,16 @@ __all__ = ["MUON"]
 JORDAN = (3.4445, -4.7750, 2.0315)
 _DIFFERING = {"lr": 1e-3, "weight_decay": 0.1}
 """Defaults in which the sources differ, those of torch: they hold if a port has these fixed."""
+
+
+STATISTICAL = (
+    "The random spread judged a 16-bit iteration of more applications than one can prove a bound for: a claim of "
+    f"statistics. It raised {FALSE_ALARMS[0]} alarms in {FALSE_ALARMS[1]} right iterations, and missed "
+    f"{MISSES['bfloat16'][0]} to {MISSES['bfloat16'][1]} % of each kind of wrong ones in bfloat16, "
+    f"{MISSES['float16'][0]} to {MISSES['float16'][1]} % in float16."
+)
+COUNTED = "What no polynomial gives (an orthogonalizer, an SVD) was held to a tolerance that is counted, not proven."
+NOTHING = "Some parameters could not be judged, as no bound is known for them."
 
 
 class Muon(Optimizer):
@@ -45,6 +57,9 @@ class Muon(Optimizer):
         Hyper("adjust_lr_fn", "name", default="original"),
     )
     habits = MuonHabits
+    grounds = MappingProxyType({
+        "radius": "", "trajectory": "", "spread": STATISTICAL, "units": COUNTED, "nothing": NOTHING,
+    })  # fmt: skip
     kinds = ("w/kernel", "e/embeddings")
 
     def judge(self, habits: MuonHabits) -> MuonJudge:
