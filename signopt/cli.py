@@ -89,6 +89,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     check.add_argument("target", nargs="?", metavar="TARGET", help="what to check, see below")
     check.add_argument("--torch", metavar="MODULE:CLASS", help="a torch optimizer without an adapter; with --rule")
+    check.add_argument("--device", metavar="NAME", help="where --torch has its tensors, such as cuda (default cpu)")
     check.add_argument("--optax", metavar="MODULE:FUNCTION", help="an optax transformation without one; with --rule")
     check.add_argument("--rule", choices=tuple(RULES), help="the rule that the port must implement")
     check.add_argument("--profile", default="standard", choices=_PROFILES)

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     given = [kind for kind in _KINDS if getattr(options, kind) is not None]
     if len(given) > 1:
         raise ValueError("give a TARGET, --torch, --optax or a command after --, not both")
+    if options.device is not None and options.torch is None:
+        raise ValueError("--device is for --torch; a port of your own says where its arrays are")
     if options.port_command == []:
         raise ValueError("there is no command after --")
     if not given and (options.deviations is not None or options.write_deviations is not None):
@@ -101,9 +103,10 @@ def _reports(options: argparse.Namespace) -> list[Report]:
 
 
 def _target(options: argparse.Namespace) -> str | None:
-    for kind in ("torch", "optax"):
-        if getattr(options, kind) is not None:
-            return f"{kind}={getattr(options, kind)}"
+    if options.torch is not None:
+        return f"torch{'' if options.device is None else f'@{options.device}'}={options.torch}"
+    if options.optax is not None:
+        return f"optax={options.optax}"
     target: str | None = options.target
     return target
 

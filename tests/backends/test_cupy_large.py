@@ -28,7 +28,7 @@ def claim(array, offset, shape, strides):
     """An array of ``shape`` whose byte number ``offset`` is the first of ``array``."""
     import cupy
 
-    memory = cupy.cuda.UnownedMemory(array.data.ptr - offset, offset + array.nbytes, array)
+    memory = cupy.cuda.UnownedMemory(array.data.ptr - offset, offset + array.nbytes, array, array.device.id)
     return cupy.ndarray(shape, array.dtype, cupy.cuda.MemoryPointer(memory, 0), strides)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import inspect
 import os
@@ -15,7 +16,10 @@ from typing import Any
 
 from signopt.conformance.port import Port
 
-__all__ = ["Candidate", "defaults_of", "lone_module", "version_of"]
+__all__ = ["A_CUDA_DEVICE", "Candidate", "cuda_devices", "defaults_of", "lone_module", "version_of"]
+
+A_CUDA_DEVICE = "a CUDA device"
+"""What :meth:`Candidate.missing` calls a device that is not there."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Candidate:
         Returns a new port; the framework is imported only here.
     environment
         Variables that the process must have been started with, such as ``KERAS_BACKEND``.
+    device
+        ``"cuda"`` if it works on such a device only.
     variant
         Empty for an implementation of the rule. Otherwise one sentence on the documented choice by which this computes
         another rule on purpose, so that no reader takes its failures for bugs.
@@ -47,17 +53,31 @@ class Candidate:
     modules: tuple[str, ...]
     build: Callable[[], Port]
     environment: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
     variant: str = ""
 
     def missing(self) -> list[str]:
-        """Return what stands in the way, as modules and ``VARIABLE=value``; nothing is imported."""
+        """Return what stands in the way, as modules, a device and ``VARIABLE=value``; nothing is imported."""
         modules = [name for name in self.modules if find_spec(name) is None]
+        if self.device == "cuda" and not cuda_devices():
+            modules.append(A_CUDA_DEVICE)
         unset = [f"{key}={value}" for key, value in self.environment.items() if os.environ.get(key) != value]
         return modules + unset
 
     def version(self) -> str:
         """Return the installed version of the distribution, or an empty string."""
         return version_of(self.distribution)
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver finds; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return count.value if found else 0
 
 
 _HYPERPARAMETERS = ("lr", "learning_rate", "betas", "beta", "beta_1", "beta_2", "b1", "b2", "momentum", "weight_decay")

@@ -56,6 +56,7 @@ def _torch(
     options: Keywords | None = None,
     settings: Make | None = None,
     lone: bool = False,
+    device: str = "cpu",
     variant: str = "",
     **rest: Any,
 ) -> Candidate:
@@ -69,12 +70,13 @@ def _torch(
             rule,
             lambda params, hyper: optimizer(params, **arguments(hyper), **(options or {})),
             settings or arguments,
+            device=device,
             constructor_defaults=defaults_of(optimizer),
             **{"version": version_of(distribution), **_TORCH_CHOICES, **rest},
         )
 
     modules = ("torch", target.partition(":")[0].partition(".")[0])
-    return Candidate(name, rule, distribution, modules, build, variant=variant)
+    return Candidate(name, rule, distribution, modules, build, device=device, variant=variant)
 
 
 def _optax(name: str, rule: str, target: str, transform: Callable[[Keywords], Any], **rest: Any) -> Candidate:
@@ -146,6 +148,14 @@ _BNB: dict[str, Any] = {
 
 CATALOGUE: tuple[Candidate, ...] = (
     _torch("lion-pytorch", "lion", "lion-pytorch", "lion_pytorch:Lion"),
+    _torch(
+        "lion-pytorch/triton",
+        "lion",
+        "lion-pytorch",
+        "lion_pytorch:Lion",
+        options={"use_triton": True},
+        device="cuda",
+    ),
     _torch("lion-pytorch/foreach", "lion", "lion-pytorch", "lion_pytorch.foreach:Lion"),
     _torch(
         "lion-pytorch/decoupled",
@@ -170,6 +180,15 @@ CATALOGUE: tuple[Candidate, ...] = (
         options={"cautious_factor": 1.0},
     ),
     _torch("torch-optimi", "lion", "torch-optimi", "optimi:Lion", options={"foreach": False}, **_OPTIMI),
+    _torch(
+        "torch-optimi/triton",
+        "lion",
+        "torch-optimi",
+        "optimi:Lion",
+        options={"triton": True},
+        device="cuda",
+        **_OPTIMI,
+    ),
     _torch("torch-optimi/foreach", "lion", "torch-optimi", "optimi:Lion", options={"foreach": True}, **_OPTIMI),
     _torch(
         "torch-optimi/decoupled",
@@ -206,6 +225,7 @@ CATALOGUE: tuple[Candidate, ...] = (
     _torch("timm", "lion", "timm", "timm.optim.lion:Lion", options={"foreach": False}, lone=True),
     _torch("timm/foreach", "lion", "timm", "timm.optim.lion:Lion", options={"foreach": True}, lone=True),
     _torch("bitsandbytes", "lion", "bitsandbytes", "bitsandbytes.optim:Lion", **_BNB),
+    _torch("bitsandbytes/cuda", "lion", "bitsandbytes", "bitsandbytes.optim:Lion", device="cuda", **_BNB),
     _torch("bert4torch", "lion", "bert4torch", "bert4torch.optimizers:Lion", lone=True),
     _torch("bert4torch", "tiger", "bert4torch", "bert4torch.optimizers:Tiger", lone=True),
     _torch("adv-lion", "lion", "adv-lion", "adv_lion:Lion", beside={"step": 0}, **_TWO_DTYPES),

@@ -1,13 +1,14 @@
 """What can be checked by name: ``"package.module:attribute"``, or a published port that has an adapter here.
 
 ``"torch=package.module:Class"`` and ``"optax=package.module:function"`` name an optimizer that is no port yet, and get
-an adapter made by :mod:`~signopt.conformance.adapters.guess`.
+an adapter made by :mod:`~signopt.conformance.adapters.guess`; ``"torch@cuda=package.module:Class"`` has its tensors
+on that device.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -23,7 +24,7 @@ __all__ = ["ENTRY_POINT_GROUP", "candidates", "discover", "find", "resolve"]
 
 
 ENTRY_POINT_GROUP = "signopt.ports"
-_GUESSES = {"torch": torch_port, "optax": optax_port}
+_GUESSES: Mapping[str, Callable[..., Any]] = {"torch": torch_port, "optax": optax_port}
 
 
 def discover() -> Iterator[Candidate]:
@@ -58,8 +59,9 @@ def resolve(target: str, rule: str | None) -> Any:
         If there is no such module, attribute or published port, or if importing it fails.
     """
     kind, _, optimizer = target.partition("=")
-    if kind in _GUESSES and optimizer:
-        return _guessed(kind, optimizer, rule)
+    library, *device = kind.split("@", 1)
+    if library in _GUESSES and optimizer and (library == "torch" or not device):
+        return _guessed(library, optimizer, rule, *device)
     if ":" in target:
         return _imported(target)
     found = find(target, rule)
@@ -71,10 +73,10 @@ def resolve(target: str, rule: str | None) -> Any:
     return _built(found[0])
 
 
-def _guessed(kind: str, optimizer: str, rule: str | None) -> Any:
+def _guessed(kind: str, optimizer: str, rule: str | None, *device: str) -> Any:
     if rule is None:
         raise TargetError(f"--rule says which rule {optimizer} must implement: {', '.join(RULES)}")
-    return _GUESSES[kind](optimizer, rule, RULES[rule].defaults)
+    return _GUESSES[kind](optimizer, rule, RULES[rule].defaults, *device)
 
 
 def _imported(target: str) -> Any:

@@ -75,7 +75,7 @@ def arguments(function: Callable[..., Any], hyper: Keywords) -> Callable[[Keywor
     return call
 
 
-def torch_port(target: str, rule: str, hyper: Keywords) -> TorchPort:
+def torch_port(target: str, rule: str, hyper: Keywords, device: str = "cpu") -> TorchPort:
     """The port of a class ``"package.module:Class"`` of :class:`torch.optim.Optimizer`'s kind.
 
     Parameters
@@ -85,6 +85,8 @@ def torch_port(target: str, rule: str, hyper: Keywords) -> TorchPort:
         What it must implement.
     hyper : mapping
         Hyperparameters of the rule to try it with.
+    device : str, default "cpu"
+        Where torch is to put all tensors.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def torch_port(target: str, rule: str, hyper: Keywords) -> TorchPort:
     optimizer = _imported(target)
     keywords = arguments(optimizer, hyper)
     try:
-        group, state, nan = _one_torch_step(optimizer, keywords(hyper))
+        group, state, nan = _one_torch_step(optimizer, keywords(hyper), device)
     # Foreign code may raise anything; the user is shown what it was.
     except Exception as error:
         raise GuessError(f"{target} did not take a step: {type(error).__name__}: {error}") from error
@@ -106,17 +108,18 @@ def torch_port(target: str, rule: str, hyper: Keywords) -> TorchPort:
         momentum=_momentum([key for key, value in state.items() if getattr(value, "shape", None) == (2, 2)]),
         version=_version(target),
         nan=nan,
+        device=device,
         constructor_defaults=defaults_of(optimizer),
     )
 
 
-def _one_torch_step(optimizer: Callable[..., Any], keywords: Keywords) -> tuple[Keywords, Keywords, str]:
+def _one_torch_step(optimizer: Callable[..., Any], keywords: Keywords, device: str) -> tuple[Keywords, Keywords, str]:
     """The parameter group and the state after a step on ones, and what an element does whose gradient is NaN."""
     import torch
 
     def step(grad: float) -> tuple[Any, torch.nn.Parameter]:
-        param = torch.nn.Parameter(torch.ones(2, 2))
-        param.grad = torch.full((2, 2), grad)
+        param = torch.nn.Parameter(torch.ones(2, 2, device=device))
+        param.grad = torch.full_like(param, grad)
         made = optimizer([param], **keywords)
         made.step()
         return made, param

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from signopt._version import __version__
 from signopt.backends import BACKENDS
 from signopt.conformance.adapters.candidate import Candidate
 from signopt.conformance.oracle.rules import OPTIMIZERS
-from signopt.conformance.port import Arrays, Port
+from signopt.conformance.port import Arrays
 from signopt.optimizer import Optimizer
 from signopt.rules import UPDATES
 
-__all__ = ["OWN", "OwnPort"]
+__all__ = ["OWN", "OwnCupyPort", "OwnPort"]
 
 _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     rule: getattr(signopt, rule.title()) for rule in OPTIMIZERS if rule in UPDATES
@@ -25,12 +26,11 @@ _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
 _CHOICES: Mapping[str, Mapping[str, Any]] = {
     "muon": {"momentum_form": "ema", "eps_form": "add", "range": "scaled"},
 }
-_ON_NUMPY = ("portable", "numpy", "numba")
-_NEEDS: Mapping[str, tuple[str, ...]] = {"numba": ("numba",)}
+_NEEDS: Mapping[str, tuple[str, ...]] = {"numba": ("numba",), "cupy": ("cupy",)}
 
 
 class OwnPort:
-    """One of this library's optimizers on NumPy arrays, under one of its backends."""
+    """One of this library's optimizers under one of its backends."""
 
     def __init__(self, rule: str, backend: str) -> None:
         self._rule, self._backend = rule, backend
@@ -49,12 +49,16 @@ class OwnPort:
 
     def init(self, params: Arrays, hyper: Mapping[str, Any], momentum: Arrays | None = None) -> None:
         """Make the optimizer on copies, and write the momentum into its live state."""
-        arrays = {name: np.array(param) for name, param in params.items()}
+        arrays = {name: self._copied(param) for name, param in params.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # zero matrices under Tiger are among the cases
             self._optimizer = _OPTIMIZERS[self._rule](arrays, backend=self._backend, **hyper)
         for name, values in (momentum or {}).items():
-            self._optimizer.momentum[name][...] = values
+            self._optimizer.momentum[name][...] = self._copied(values)
+
+    def _copied(self, array: np.ndarray) -> Any:
+        """What the optimizer gets of an array: a copy, in the library that it is to update."""
+        return np.array(array)
 
     def configure(self, hyper: Mapping[str, Any]) -> None:
         """Set hyperparameters on the live optimizer; roles belong to its construction."""
@@ -74,14 +78,41 @@ class OwnPort:
         return self._optimizer.momentum
 
 
-def _candidate(rule: str, backend: str) -> Candidate:
-    def build() -> Port:
-        return OwnPort(rule, backend)
+class OwnCupyPort(OwnPort):
+    """One of this library's optimizers on CuPy arrays; what it shows are copies of them."""
 
-    return Candidate(f"signopt/{backend}", rule, "signopt", ("signopt", *_NEEDS.get(backend, ())), build)
+    def __init__(self, rule: str, backend: str = "cupy") -> None:
+        super().__init__(rule, backend)
+
+    def _copied(self, array: np.ndarray) -> Any:
+        import cupy
+
+        return cupy.array(array, order="K")
+
+    def step(self, grads: Arrays) -> None:
+        """One step on copies of the gradients, which are written back: what is done to them is the caller's to see."""
+        copies = {name: self._copied(grad) for name, grad in grads.items()}
+        self._optimizer.step(copies)
+        for name, grad in grads.items():
+            if grad.flags.writeable:
+                grad[...] = copies[name].get()
+
+    def params(self) -> Arrays:
+        """The parameters as they are now."""
+        return {name: array.get(order="A") for name, array in self._optimizer.params.items()}
+
+    def momentum(self) -> Arrays:
+        """The momentum as it is now."""
+        return {name: array.get(order="A") for name, array in self._optimizer.momentum.items()}
+
+
+def _candidate(rule: str, backend: str) -> Candidate:
+    kind, device = (OwnCupyPort, "cuda") if backend == "cupy" else (OwnPort, "cpu")
+    needs = ("signopt", *_NEEDS.get(backend, ()))
+    return Candidate(f"signopt/{backend}", rule, "signopt", needs, partial(kind, rule, backend), device=device)
 
 
 OWN: tuple[Candidate, ...] = tuple(
-    _candidate(rule, backend) for rule in _OPTIMIZERS for backend in BACKENDS if backend in _ON_NUMPY
+    _candidate(rule, backend) for rule in _OPTIMIZERS for backend in BACKENDS if backend != "auto"
 )
-"""Every sign rule under every backend that runs on NumPy arrays."""
+"""Every rule under every backend."""

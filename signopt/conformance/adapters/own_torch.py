@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from signopt._version import __version__
@@ -58,8 +59,9 @@ def _no_steps(param: Any) -> Keywords:
     return {"step": torch.zeros((), dtype=torch.int64)}
 
 
-def _port(rule: str) -> Port:
+def _port(rule: str, device: str) -> Port:
     declarations: dict[str, Any] = {
+        "device": device,
         "version": __version__,
         "dtypes": ["float32", "float64", "float16", "bfloat16"],
         "decay": "bracket",
@@ -67,16 +69,21 @@ def _port(rule: str) -> Port:
     }
     if rule == "muon":
         declarations |= {"momentum_form": "ema", "eps_form": "add", "range": "scaled"}
-        return TorchPort("signopt/torch", rule, _muon, _momentum_named, "momentum", **declarations)
+        return TorchPort(_NAMES[device], rule, _muon, _momentum_named, "momentum", **declarations)
     declarations["nan"] = "propagate"
     if rule == "tiger":
-        return TorchPort("signopt/torch", rule, _tiger, _numbers, "momentum", _no_steps, named=True, **declarations)
-    return TorchPort("signopt/torch", rule, _build(rule), dict, "momentum", **declarations)
+        return TorchPort(_NAMES[device], rule, _tiger, _numbers, "momentum", _no_steps, named=True, **declarations)
+    return TorchPort(_NAMES[device], rule, _build(rule), dict, "momentum", **declarations)
 
 
-def _candidate(rule: str) -> Candidate:
-    return Candidate("signopt/torch", rule, "signopt", ("signopt", "torch"), lambda: _port(rule))
+def _candidate(rule: str, device: str) -> Candidate:
+    build = partial(_port, rule, device)
+    return Candidate(_NAMES[device], rule, "signopt", ("signopt", "torch"), build, device=device)
 
 
-OWN_TORCH: tuple[Candidate, ...] = tuple(_candidate(rule) for rule in OPTIMIZERS if rule in UPDATES)
-"""Every rule that has a judge, as :mod:`signopt.torch` offers it."""
+_NAMES = {"cpu": "signopt/torch", "cuda": "signopt/torch, CUDA"}
+
+OWN_TORCH: tuple[Candidate, ...] = tuple(
+    _candidate(rule, device) for device in _NAMES for rule in OPTIMIZERS if rule in UPDATES
+)
+"""Every rule that has a judge, as :mod:`signopt.torch` offers it, on either device."""

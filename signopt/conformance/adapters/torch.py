@@ -68,6 +68,8 @@ class TorchPort:
     beside
         What else the optimizer expects in that state when it finds a momentum there: a mapping, copied for every
         parameter, or a function from the parameter to such a mapping.
+    device
+        Where parameters, gradients and momentum are while the optimizer works, such as ``"cuda"``.
     named
         Whether ``build`` takes ``(name, parameter)`` pairs, as ``model.named_parameters()`` gives them, in place of
         parameters. A Tiger that reads roles from names needs them.
@@ -98,8 +100,10 @@ class TorchPort:
         beside: Keywords | Callable[[torch.Tensor], Keywords] | None = None,
         *,
         named: bool = False,
+        device: str = "cpu",
         **declarations: Any,
     ) -> None:
+        self._device = device
         self._description = {"name": name, "rule": rule, **declarations}
         self._build, self._settings, self._named = build, settings, named
         self._key, self._beside = momentum, beside or {}
@@ -123,13 +127,16 @@ class TorchPort:
 
         if momentum is not None:
             self._check_settable(hyper)
-        self._params = {name: torch.nn.Parameter(to_tensor(p.copy("K"))) for name, p in params.items()}
+        self._params = {name: torch.nn.Parameter(self._placed(p.copy("K"))) for name, p in params.items()}
         self._optimizer = self._built(self._params, hyper)
         self._stepped = False
         for name, start in (momentum or {}).items():
             param = self._params[name]
             kept = start.astype(self._description.get("momentum_dtype") or start.dtype, order="K")
-            self._optimizer.state[param].update({**self._kept_beside(param), str(self._key): to_tensor(kept)})
+            self._optimizer.state[param].update({**self._kept_beside(param), str(self._key): self._placed(kept)})
+
+    def _placed(self, array: np.ndarray) -> torch.Tensor:
+        return to_tensor(array).to(self._device)
 
     def _built(self, params: Mapping[str, torch.nn.Parameter], hyper: Keywords) -> torch.optim.Optimizer:
         return self._build(list(params.items() if self._named else params.values()), hyper)
@@ -152,8 +159,8 @@ class TorchPort:
         """The keys that one step of an optimizer of its own leaves in the state and that nobody has accounted for."""
         import torch
 
-        param = torch.nn.Parameter(torch.ones(2, 2))
-        param.grad = torch.ones(2, 2)
+        param = torch.nn.Parameter(torch.ones(2, 2, device=self._device))
+        param.grad = torch.ones_like(param)
         # An optimizer that cannot take this step has shown nothing; its real steps are what is judged.
         try:
             optimizer = self._built({"probe": param}, hyper)
@@ -173,13 +180,17 @@ class TorchPort:
     def step(self, grads: Arrays) -> None:
         """Set ``.grad`` of every parameter, None if there is no gradient, and call the optimizer."""
         self._stepped = True
+        given = {name: self._placed(grad) for name, grad in grads.items()}
         for name, param in self._params.items():
-            param.grad = to_tensor(grads[name]) if name in grads else None
+            param.grad = given.get(name)
         _step(self._optimizer, list(self._params.values()))
+        for name, grad in grads.items():
+            if self._device != "cpu" and grad.flags.writeable:
+                grad[...] = _shown(given[name])  # what the optimizer has done to it is the caller's to see
 
     def params(self) -> Arrays:
         """Return the live parameters."""
-        return {name: from_tensor(param) for name, param in self._params.items()}
+        return {name: _shown(param) for name, param in self._params.items()}
 
     def momentum(self) -> Arrays | None:
         """Return the live momentum: zeros before the first step, None if the optimizer has made none by then.
@@ -190,10 +201,15 @@ class TorchPort:
             return None
         states = {name: self._optimizer.state[param] for name, param in self._params.items()}
         if not self._stepped and not any(states.values()):
-            return {name: np.zeros_like(from_tensor(param)) for name, param in self._params.items()}
+            return {name: np.zeros_like(_shown(param)) for name, param in self._params.items()}
         if any(self._key not in state for state in states.values()):
             return None
-        return {name: from_tensor(state[self._key]) for name, state in states.items()}
+        return {name: _shown(state[self._key]) for name, state in states.items()}
+
+
+def _shown(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor of any device as an array: a view of one on the CPU, a copy of another."""
+    return from_tensor(tensor.detach().cpu())
 
 
 def _step(optimizer: torch.optim.Optimizer, params: list[torch.nn.Parameter]) -> None:
