@@ -56,7 +56,8 @@ _TORCH: tuple[Look, ...] = (
     operator.attrgetter("shape"),
     operator.attrgetter("dtype"),
 )
-_CUPY: tuple[Look, ...] = (operator.attrgetter("data.ptr", "strides", "shape", "dtype"),)
+_CUPY: tuple[Look, ...] = (operator.attrgetter("shape"),)
+"""CuPy lets nobody assign another memory, dtype or strides to an array."""
 _ANY: tuple[Look, ...] = (operator.attrgetter("shape", "dtype"),)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "namespace_of",
     "ready_to_round",
     "sign",
+    "unfolded",
 ]
 
 Array: TypeAlias = Any
@@ -63,10 +64,15 @@ def compute_dtype_name(name: str) -> str:
 
 
 def cast(xp: Namespace, array: Array, dtype: Any) -> Array:
-    """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself if it already has that dtype."""
+    """``array`` rounded once, to nearest even, to ``dtype``; ``array`` itself if it already has that dtype.
+
+    In a compiled program the rounding is fenced: XLA keeps float32 in place of a float16 or bfloat16 that it sees
+    widened again on a GPU, and a second step in one program would begin from numbers that were never stored.
+    """
     if array.dtype == dtype:
         return array
-    return xp.astype(ready_to_round(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
+    rounded = xp.astype(ready_to_round(array, dtype) if isinstance(array, (np.ndarray, np.generic)) else array, dtype)
+    return fence(rounded) if is_traced(array) and rounded.dtype.itemsize < array.dtype.itemsize else rounded
 
 
 def ready_to_round(values: Any, dtype: Any) -> Any:
@@ -131,6 +137,14 @@ def fence(product: Array) -> Array:
 
 def divide(dividend: Array, divisor: Any) -> Array:
     """``dividend / divisor`` rounded once, even if XLA would multiply by the reciprocal of a constant divisor."""
-    if is_traced(dividend):
-        divisor = namespace_of(dividend).where(dividend == dividend, divisor, float("nan"))
-    return dividend / divisor
+    return dividend / unfolded(divisor, dividend)
+
+
+def unfolded(number: Any, beside: Array) -> Any:
+    """``number``, which a compiler cannot know to be a constant; NaN wherever ``beside`` is, if that is traced.
+
+    XLA divides by a constant by multiplying with its reciprocal, and leaves out the addition of 0, which makes 0 of −0.
+    """
+    if not is_traced(beside):
+        return number
+    return namespace_of(beside).where(beside == beside, number, float("nan"))

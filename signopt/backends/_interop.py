@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple
 
@@ -106,16 +107,28 @@ def numpy_view(tensor: Any) -> Array:
 
 
 def cupy_view(tensor: Any) -> Array:
-    """A torch CUDA tensor as a CuPy array over the same memory, bfloat16 included."""
+    """A torch CUDA tensor as a CuPy array over the same memory, bfloat16 included.
+
+    By hand, because CuPy's own conversion asks the driver on which device each of them is.
+    """
     import cupy
-    import torch
 
     tensor = tensor.detach()
-    if tensor.dtype != torch.bfloat16:
-        return cupy.asarray(tensor)
+    dtype, shape = _numpy_dtype(tensor.dtype), tuple(tensor.shape)
+    strides = [stride * dtype.itemsize for stride in tensor.stride()]
+    past = sum(stride * (length - 1) for stride, length in zip(strides, shape, strict=True)) + dtype.itemsize
+    memory = cupy.cuda.UnownedMemory(tensor.data_ptr(), past if tensor.numel() else 0, tensor, tensor.get_device())
+    return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(memory, 0), strides)
+
+
+@cache
+def _numpy_dtype(dtype: Any) -> Any:
+    name = str(dtype).rpartition(".")[2]
+    if name != "bfloat16":
+        return np.dtype(name)
     import ml_dtypes
 
-    return cupy.asarray(tensor.view(torch.int16)).view(ml_dtypes.bfloat16)
+    return np.dtype(ml_dtypes.bfloat16)
 
 
 def without_graph(array: Any) -> Callable[[], AbstractContextManager[Any]]:
@@ -129,9 +142,14 @@ def without_graph(array: Any) -> Callable[[], AbstractContextManager[Any]]:
 
 def is_plain_tensor(tensor: Any) -> bool:
     """Whether a torch tensor is one, and not of a subclass, which may keep its elements in other ways (a DTensor)."""
+    return type(tensor) in _plain_types()
+
+
+@cache
+def _plain_types() -> tuple[type, ...]:
     import torch
 
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter)
+    return torch.Tensor, torch.nn.Parameter
 
 
 def torch_stream() -> AbstractContextManager[Any]:

@@ -75,6 +75,7 @@ class CupyBackend(Backend):
         self._device = self._params[0].device
         self._plain_strides = [contiguous_strides(param.shape, param.itemsize) for param in self._params]
         self._storage = storage
+        self._draws = any(storage.of(param) == "stochastic" for param in self._params)
         self._recogniser = Recogniser(params, [*momenta, *(rest for rest in storage.rests if rest is not None)])
         self._adopted: Location | None = None
         self._grads = GradientTable(self._device.id)
@@ -100,7 +101,7 @@ class CupyBackend(Backend):
         if facts is not None:
             portable = PortableBackend(self._params, self._momenta, self._roles, self._storage)
             return portable.prepare(grads, coefficients, facts=facts)
-        if any(self._storage.of(param) == "stochastic" for param in self._params):
+        if self._draws:
             refuse_capture()
         if isinstance(coefficients, MuonCoefficients):
             return self._muon(grads, coefficients)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from signopt import _hyperparameters as hyperparameters
 from signopt._hyperparameters import Schedule
-from signopt._namespace import Array, Namespace, cast, divide, fence, sign
+from signopt._namespace import Array, Namespace, cast, divide, fence, sign, unfolded
 from signopt._traced import binary64, choose, is_multiple
 from signopt.roles import RoleTraits, traits_of
 from signopt.rules._compute import in_compute_dtype
@@ -185,7 +185,7 @@ def apply_tiger(
         broken = has_nan(xp, g, known)
         new_m = fence(k.b1 * m) + fence(k.b2 * g)
         healthy_p = _where_it_moves(xp, k.moves, p, lambda: _moved(xp, p, new_m, k, traits, known))
-        shrunk_p = fence((p - traits.centre) * k.shrink) + traits.centre
+        shrunk_p = fence((p - traits.centre) * k.shrink) + unfolded(traits.centre, p)
         return xp.where(broken, shrunk_p, healthy_p), xp.where(broken, m, new_m)
 
     return in_compute_dtype(update, param, grad, momentum)

@@ -20,7 +20,7 @@ from signopt.rules.coefficients import Coefficients, Draw
 from signopt.torch._frozen import frozen_of, warn_about_group
 from signopt.torch._gathered import prepare_gathered
 from signopt.torch._rows import Bindings, Plan, Row
-from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, is_split, named
+from signopt.torch._state import Group, check_rounding, checked_state, fresh_slots, is_split, is_whole, name_of, named
 
 __all__ = ["SignOptimizer"]
 
@@ -125,12 +125,11 @@ class SignOptimizer(torch.optim.Optimizer):
     def _update(self) -> None:
         plan = self._plan()
         write = self._prepare(plan)
-        counters = [self.state[row.param].get("step") for rows, _ in plan for row in rows]
+        counters = [row.counter for rows, _ in plan for row in rows if row.counter is not None]
         with DeferredSignals():
             write()
             for counter in counters:
-                if counter is not None:
-                    counter += 1
+                counter += 1
 
     def _plan(self) -> Plan:
         """The rows that are to be updated together, with the numbers of their step."""
@@ -153,7 +152,7 @@ class SignOptimizer(torch.optim.Optimizer):
             here.append(([view for view in views if view is not None], coefficients))
             whole.append(([row for row, view in zip(rows, views, strict=True) if view is None], coefficients))
         write_whole, write_here = prepare_gathered(whole), self._bindings.prepare(here)
-        written = [tensor for rows, _ in plan for row in rows for tensor in row.written.values()]
+        written = [tensor for rows, _ in plan for row in rows for tensor in row.written]
 
         def write() -> None:
             write_whole()
@@ -167,21 +166,25 @@ class SignOptimizer(torch.optim.Optimizer):
         return row
 
     def _rows(self, group: Group, first: int) -> Iterator[Row]:
-        for index, (name, param) in enumerate(named(group)):
+        rounding = group["rounding"]
+        for index, param in enumerate(group["params"]):
             if (grad := param.grad) is None:
                 continue
             if grad.layout is not torch.strided:
+                name = name_of(group, index)
                 raise TypeError(f"the gradient of {name} is sparse; make it dense, with sparse=False in its module")
             state = self._state_of(param, group)
             momentum = state["momentum"]
             if not (_alike(param, grad) and momentum.shape == param.shape and momentum.device == param.device):
-                checks.check_alike(param, grad, momentum, name)
-            role, rounding = self._role(group, index), group["rounding"]
-            yield Row(param, grad, momentum, role, rounding, first + index, state.get("rest"))
+                checks.check_alike(param, grad, momentum, name_of(group, index))
+            role, rest, counter = self._role(group, index), state.get("rest"), state.get("step")
+            yield Row(param, grad, momentum, role, rounding, first + index, rest, counter)
 
     def _state_of(self, param: Tensor, group: Group) -> Group:
         """The state of ``param``; made anew if there is none, or if the model was moved before its first step."""
         state: Group = self.state[param]
+        if is_whole(state, param, group, counted=self._counts(group)):
+            return state
         state |= fresh_slots(state, param, group, counted=self._counts(group))
         if not is_split(param, group):
             state.pop("rest", None)  # of a parameter that was split before, and has moved without it since
@@ -212,7 +215,7 @@ class SignOptimizer(torch.optim.Optimizer):
         """The rows by the number of steps that their parameters have taken, if anything asks for it."""
         by_step: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            by_step[int(self.state[row.param].get("step", 0))].append(row)
+            by_step[0 if row.counter is None else int(row.counter)].append(row)
         return by_step
 
     def _role(self, group: Group, index: int) -> str:

@@ -21,7 +21,7 @@ def prepare_gathered(plan: Plan) -> Callable[[], None]:
         (old, _placed_like(old, new))
         for rows, coefficients in plan
         for row in rows
-        for old, new in zip(row.written.values(), _stepped(row, coefficients), strict=True)
+        for old, new in zip(row.written, _stepped(row, coefficients), strict=True)
     ]
 
     def write() -> None:
@@ -36,7 +36,7 @@ def _stepped(row: Row, coefficients: Coefficients) -> list[Tensor]:
     rest = None if row.rest is None else _whole(row.rest)
     whole = row._replace(param=_whole(row.param), grad=_whole(row.grad), momentum=_whole(row.momentum), rest=rest)
     bound_to([whole]).prepare([whole.grad], coefficients)()
-    return list(whole.written.values())
+    return list(whole.written)
 
 
 def _whole(tensor: Any) -> Tensor:

@@ -24,7 +24,8 @@ Write: TypeAlias = Callable[[], None]
 class Row(NamedTuple):
     """One parameter, with what its step reads and writes.
 
-    ``number`` and ``rest`` serve its rounding; ``facts`` are Tiger's, if it is a shard.
+    ``number`` and ``rest`` serve its rounding; ``counter`` counts its steps, if anything asks for them; ``facts`` are
+    Tiger's, if it is a shard.
     """
 
     param: Tensor
@@ -34,18 +35,19 @@ class Row(NamedTuple):
     rounding: str = "nearest"
     number: int = 0
     rest: Tensor | None = None
+    counter: Tensor | None = None
     facts: Tensor | None = None
 
     @property
-    def tensors(self) -> list[Tensor]:
-        """All but the facts."""
-        return [tensor for tensor in (self.param, self.grad, self.momentum, self.rest) if tensor is not None]
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Parameter, gradient, momentum and, if it has one, the rest."""
+        three = (self.param, self.grad, self.momentum)
+        return three if self.rest is None else (*three, self.rest)
 
     @property
-    def written(self) -> dict[str, Tensor]:
-        """What a step changes."""
-        named = (("parameter", self.param), ("momentum of parameter", self.momentum), ("rest of parameter", self.rest))
-        return {label: tensor for label, tensor in named if tensor is not None}
+    def written(self) -> tuple[Tensor, ...]:
+        """What a step changes: parameter, momentum and, if it has one, the rest."""
+        return (self.param, self.momentum) if self.rest is None else (self.param, self.momentum, self.rest)
 
 
 Plan: TypeAlias = list[tuple[list[Row], Coefficients]]
@@ -62,12 +64,13 @@ def local_row(row: Row) -> Row | None:
     """The shards of this rank, which share memory with the DTensors of ``row``; None if they are not cut alike."""
     if not all(map(is_distributed, row.tensors)):
         return None
-    tensors: list[Any] = row.tensors
+    tensors: tuple[Any, ...] = row.tensors
     if any((t.device_mesh, t.placements) != (tensors[0].device_mesh, tensors[0].placements) for t in tensors):
         return None
-    rest: Any = row.rest
-    param, grad, momentum = (tensor.to_local() for tensor in tensors[:3])
-    return row._replace(param=param, grad=grad, momentum=momentum, rest=None if rest is None else rest.to_local())
+    local = {
+        name: tensor.to_local() for name, tensor in zip(("param", "grad", "momentum", "rest"), tensors, strict=False)
+    }
+    return row._replace(**local)
 
 
 def bound_to(rows: Sequence[Row], backend: type[Backend] | None = None) -> Backend:
@@ -100,7 +103,7 @@ class Bindings:
         facts = [row.facts for row in rows] if any(row.facts is not None for row in rows) else None
         if place[0] is None:
             return bound_to(rows, PortableBackend).prepare(grads, coefficients, facts=facts)
-        key = tuple((*map(_where, row.written.values()), row.role, row.rounding, row.number) for row in rows)
+        key = tuple([(row.role, row.rounding, row.number, *map(_where, row.written)) for row in rows])
         backend = self._bound.get(key)
         if backend is None:
             for label, tensor in _labelled(rows).items():
@@ -126,7 +129,14 @@ def _by_place(rows: Sequence[Row]) -> dict[Any, list[Row]]:
 
 
 def _labelled(rows: Sequence[Row]) -> dict[str, Tensor]:
-    return {f"{what} {place}": tensor for place, row in enumerate(rows) for what, tensor in row.written.items()}
+    return {
+        f"{what} {place}": tensor
+        for place, row in enumerate(rows)
+        for what, tensor in zip(_WRITTEN, row.written, strict=False)
+    }
+
+
+_WRITTEN = ("parameter", "momentum of parameter", "rest of parameter")
 
 
 def _where(tensor: Tensor) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from signopt import _checks as checks
 from signopt._namespace import dtype_name
 from signopt.backends._storage import ROUNDINGS, Storage
 
-__all__ = ["Group", "check_rounding", "checked_state", "fresh_slots", "is_split", "named"]
+__all__ = ["Group", "check_rounding", "checked_state", "fresh_slots", "is_split", "is_whole", "name_of", "named"]
 
 Group: TypeAlias = dict[str, Any]
 
@@ -22,9 +22,14 @@ SLOTS = ("momentum", "rest")
 
 def named(group: Group) -> Iterator[tuple[str, Tensor]]:
     """The parameters of a group, with the names that errors call them by."""
-    names = group.get("param_names")
     for index, param in enumerate(group["params"]):
-        yield (repr(names[index]) if names else f"parameter {index} of its group"), param
+        yield name_of(group, index), param
+
+
+def name_of(group: Group, index: int) -> str:
+    """What errors call a parameter of a group."""
+    names = group.get("param_names")
+    return repr(names[index]) if names else f"parameter {index} of its group"
 
 
 def check_rounding(group: Group) -> None:
@@ -43,7 +48,15 @@ def check_rounding(group: Group) -> None:
 
 def is_split(param: Tensor, group: Group) -> bool:
     """Whether a parameter of ``group`` has low halves."""
-    return Storage(group["rounding"]).of(param) == "split"
+    return group["rounding"] == "split" and Storage("split").of(param) == "split"
+
+
+def is_whole(state: Group, param: Tensor, group: Group, *, counted: bool) -> bool:
+    """Whether ``state`` lacks no slot and has none that it should not, all on the device of ``param``."""
+    momentum, rest = state.get("momentum"), state.get("rest")
+    if momentum is None or momentum.device != param.device or (counted and "step" not in state):
+        return False
+    return (rest is None or rest.device == param.device) and (rest is not None) == is_split(param, group)
 
 
 def fresh_slots(state: Group, param: Tensor, group: Group, *, counted: bool) -> Group:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,43 @@ def test_a_step_on_the_same_gradients_only_launches(rule, host_device):
     host_device.reset_log()
     opt.step(grads)
     assert (host_device.copies, host_device.allocations, host_device.synchronisations) == ([], 0, 0)
+
+
+def calls_of(function):
+    """How many functions, of Python and of C, are called in a call of ``function``."""
+    calls = []
+    sys.setprofile(lambda frame, event, argument: calls.append(event) if event in ("call", "c_call") else None)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return len(calls)
+
+
+@RULES
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_host_does_not_go_through_the_tensors_one_by_one(rule, fresh, host_device):
+    """Whatever is asked of each of them is asked in one go; a call for each costs more than the whole step on a GPU."""
+    counted = []
+    host_device.run_kernels = False
+    for tensors in (10, 200):
+        params, grads = arrays([(4,)] * tensors)
+        opt = OPTIMIZERS[rule](params)
+        opt.step(grads)
+        given = [grad.copy() for grad in grads] if fresh else grads
+        counted.append(calls_of(lambda: opt.step(given)))  # noqa: B023
+    host_device.run_kernels = True
+    assert counted[1] - counted[0] < 190 // 2
+
+
+def test_an_array_of_cupy_keeps_its_memory_dtype_and_strides():
+    """That its shape is what it was is all that a step looks at, of arrays that it has seen before."""
+    (array,), _ = arrays([(4, 3)])
+    for name in ("data", "dtype", "strides"):
+        with pytest.raises(AttributeError):
+            setattr(array, name, getattr(array, name))
+    with pytest.raises(AttributeError):
+        array.data.ptr = 0
 
 
 @RULES

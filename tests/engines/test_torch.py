@@ -16,6 +16,8 @@ from tests.thin import diagonal, some  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:all zero")
 
+ON_CPU = [candidate for candidate in OWN_TORCH if candidate.device == "cpu"]
+
 
 def costs_little(kind, dtype):
     return kind != "Tiger" or dtype in (torch.float32, torch.bfloat16)
@@ -244,7 +246,11 @@ def test_every_layout(kind, tensor):
     assert_same_bits(param.detach().numpy(), expected[0])
 
 
-@pytest.mark.parametrize("candidate", some(OWN_TORCH, every=2), ids=lambda candidate: candidate.rule)
+@pytest.mark.parametrize(
+    "candidate",
+    some(ON_CPU, every=2),
+    ids=lambda candidate: candidate.rule,
+)
 def test_it_is_a_conforming_port(candidate):
     """`signopt check signopt/torch --profile strict` takes minutes; here is what a test has time to compile."""
     report = check(candidate.build(), profile="core", dtypes=["float32", "bfloat16"])
