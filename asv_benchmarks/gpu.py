@@ -1,8 +1,8 @@
 """Time signopt and its peers beside each other on a CUDA device: ``python asv_benchmarks/gpu.py --out gpu``.
 
 On each layout the contenders take turns for ``--rounds``; a turn is a few steps that are queued one after the other, as
-in training, and the wait for the last. Printed are medians, of the time per step and of its ratio to the limit in the
-same round. ``--out`` writes OUT.json and OUT.md.
+in training, and the wait for the last. Of slow contenders fewer are queued. Printed are medians, of the time per step
+and of its ratio to the limit in the same round. ``--out`` writes OUT.json and OUT.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ LAYOUTS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "matrix": ("one matrix of 4 096 × 16 384", {"kernel": (4096, 16384)}),
     "small-matrices": ("200 matrices of 32 × 64", CPU_LAYOUTS["small-matrices"]),
 }
+LONGEST_TURN = 0.1
+"""Seconds: of slow contenders fewer steps are queued."""
 RUNS = (
     *((kind, layout) for kind in ("float32", "bfloat16") for layout in ("one", "gpt2", "small")),
     *(("Muon", layout) for layout in ("gpt2-matrices", "matrix", "small-matrices")),
@@ -87,11 +89,13 @@ def measure(kind: str, layout: str, rounds: int, steps: int) -> dict[str, Any]:
     """Seconds per step of each contender in each round, until the host is free again and until the device is."""
     shapes = LAYOUTS[layout][1]
     made: dict[str, Step] = {}
+    queue: dict[str, int] = {}
     failed: dict[str, str] = {}
     for name, make in STEPS[kind].items():
         try:
             made[name] = make(shapes)
             _turn(made[name], 3)
+            queue[name] = max(2, min(steps, int(LONGEST_TURN / _turn(made[name], 2)[1])))
         # A contender that is not installed or does not run here is a line of the table.
         except Exception as error:
             made.pop(name, None)
@@ -100,7 +104,7 @@ def measure(kind: str, layout: str, rounds: int, steps: int) -> dict[str, Any]:
     host: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(rounds):
         for name, step in made.items():
-            queued, done = _turn(step, steps)
+            queued, done = _turn(step, queue[name])
             host[name].append(queued)
             seconds[name].append(done)
     size = sum(_size(shape) for shape in shapes.values())
@@ -155,7 +159,7 @@ BYTES = {"float32": 20, "bfloat16": 10}
 
 def tables(report: dict[str, Any]) -> str:
     """The medians as Markdown, a table for each kind and layout."""
-    parts = [f"{report['device']}; turns of {report['steps']} steps."]
+    parts = [f"{report['device']}; turns of up to {report['steps']} steps."]
     return "\n\n".join(parts + [_table(run) for run in report["runs"]])
 
 

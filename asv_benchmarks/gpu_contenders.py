@@ -1,10 +1,14 @@
-"""Optimizers to be timed beside each other on a CUDA device: functions of named shapes that return the step."""
+"""Optimizers to be timed beside each other on a CUDA device: functions of named shapes that return the step.
+
+Gradients are other arrays at every step, as in training: two sets take turns.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 __all__ = ["LIMIT", "MUON_LIMIT", "NARROW", "STEPS", "WIDE", "Step"]
@@ -16,24 +20,42 @@ LR, BETAS, BETA, WEIGHT_DECAY = 1e-6, (0.9, 0.99), 0.95, 0.1
 LIMIT, MUON_LIMIT = "limit: in-place add", "limit: plain products, float32"
 
 
-def random_arrays(shapes: Shapes, dtype: str = "float32") -> tuple[list[Any], list[Any]]:
-    """CuPy parameters and gradients of normal values."""
+def random_arrays(shapes: Shapes, dtype: str = "float32") -> tuple[list[Any], Iterator[list[Any]]]:
+    """CuPy parameters of normal values, and gradients for step after step."""
     import cupy
 
     rng = cupy.random.default_rng(0)
-    return tuple([rng.standard_normal(shape, cupy.float32).astype(dtype) for shape in shapes.values()] for _ in "pg")
+    params, *grads = (
+        [rng.standard_normal(shape, cupy.float32).astype(dtype) for shape in shapes.values()] for _ in range(3)
+    )
+    return params, cycle(grads)
 
 
-def torch_params(shapes: Shapes, dtype: str = "float32") -> list[Any]:
-    """torch parameters on the device, with gradients."""
+def torch_params(shapes: Shapes, dtype: str = "float32") -> tuple[list[Any], Callable[[], None]]:
+    """torch parameters on the device, and what gives them new gradients."""
     import torch
 
-    params = []
-    for shape in shapes.values():
-        param = torch.nn.Parameter(torch.randn(shape, device="cuda").to(getattr(torch, dtype)))
-        param.grad = torch.randn(shape, device="cuda").to(param.dtype)
-        params.append(param)
-    return params
+    def made() -> list[Any]:
+        return [torch.randn(shape, device="cuda").to(getattr(torch, dtype)) for shape in shapes.values()]
+
+    params, grads = [torch.nn.Parameter(values) for values in made()], cycle([made(), made()])
+
+    def give() -> None:
+        for param, grad in zip(params, next(grads), strict=True):
+            param.grad = grad
+
+    give()
+    return params, give
+
+
+def stepping(step: Step, give: Callable[[], None]) -> Step:
+    """``step`` with new gradients."""
+
+    def both() -> None:
+        give()
+        step()
+
+    return both
 
 
 def in_place_add(shapes: Shapes, dtype: str = "float32") -> Step:
@@ -58,17 +80,16 @@ def signopt_cupy(shapes: Shapes, rule: str, dtype: str = "float32", **options: A
     import signopt
 
     params, grads = random_arrays(shapes, dtype)
-    named = dict(zip(shapes, params, strict=True))
-    opt = getattr(signopt, rule)(named, lr=LR, weight_decay=WEIGHT_DECAY, **options)
-    given = dict(zip(shapes, grads, strict=True))
-    return lambda: opt.step(given)
+    opt = getattr(signopt, rule)(params, lr=LR, weight_decay=WEIGHT_DECAY, **options)
+    return lambda: opt.step(next(grads))
 
 
 def signopt_torch(shapes: Shapes, rule: str, dtype: str = "float32", **options: Any) -> Step:
     import signopt.torch
 
-    made = getattr(signopt.torch, rule)(torch_params(shapes, dtype), lr=LR, weight_decay=WEIGHT_DECAY, **options)
-    return made.step
+    params, give = torch_params(shapes, dtype)
+    made = getattr(signopt.torch, rule)(params, lr=LR, weight_decay=WEIGHT_DECAY, **options)
+    return stepping(made.step, give)
 
 
 def naive_cupy(shapes: Shapes) -> Step:
@@ -76,10 +97,10 @@ def naive_cupy(shapes: Shapes) -> Step:
     import cupy
 
     params, grads = random_arrays(shapes)
-    rows = [(p, g, cupy.zeros_like(p)) for p, g in zip(params, grads, strict=True)]
+    momenta = [cupy.zeros_like(param) for param in params]
 
     def step() -> None:
-        for p, g, m in rows:
+        for p, g, m in zip(params, next(grads), momenta, strict=True):
             p -= LR * (cupy.sign(BETAS[0] * m + (1 - BETAS[0]) * g) + WEIGHT_DECAY * p)
             m[...] = BETAS[1] * m + (1 - BETAS[1]) * g
 
@@ -97,10 +118,10 @@ def kernel_per_tensor(shapes: Shapes) -> Step:
         "lion_of_one",
     )
     params, grads = random_arrays(shapes)
-    rows = [(p, g, cupy.zeros_like(p)) for p, g in zip(params, grads, strict=True)]
+    momenta = [cupy.zeros_like(param) for param in params]
 
     def step() -> None:
-        for p, g, m in rows:
+        for p, g, m in zip(params, next(grads), momenta, strict=True):
             lion(g, *BETAS, LR, WEIGHT_DECAY, p, m)
 
     return step
@@ -111,8 +132,9 @@ def torch_optimizer(shapes: Shapes, target: str, dtype: str = "float32", **optio
     from importlib import import_module
 
     module, _, name = target.partition(":")
-    made = getattr(import_module(module), name)(torch_params(shapes, dtype), lr=LR, **options)
-    return lambda: made.step()
+    params, give = torch_params(shapes, dtype)
+    made = getattr(import_module(module), name)(params, lr=LR, **options)
+    return stepping(made.step, give)
 
 
 def optax_jit(shapes: Shapes) -> Step:
@@ -120,7 +142,8 @@ def optax_jit(shapes: Shapes) -> Step:
     import optax
 
     key = jax.random.key(0)
-    params, grads = ({name: jax.random.normal(key, shape) for name, shape in shapes.items()} for _ in "pg")
+    params, *sets = ({name: jax.random.normal(key, shape) for name, shape in shapes.items()} for _ in range(3))
+    grads = cycle(sets)
     lion = optax.lion(LR, *BETAS, weight_decay=WEIGHT_DECAY)
 
     @partial(jax.jit, donate_argnums=(0, 2))
@@ -131,7 +154,7 @@ def optax_jit(shapes: Shapes) -> Step:
     held = [params, lion.init(params)]
 
     def step() -> None:
-        held[:] = update(held[0], grads, held[1])
+        held[:] = update(held[0], next(grads), held[1])
 
     step.finish = lambda: jax.block_until_ready(held)  # type: ignore[attr-defined]
     return step
@@ -169,13 +192,14 @@ def torch_muon(shapes: Shapes, dtype: str) -> Step:
         source = source.replace("grad.bfloat16()", "grad.clone()")
     names: dict[str, Any] = dict(vars(_muon))
     exec(source, names)
-    optimizer = torch.optim.Muon(torch_params(shapes), lr=LR, weight_decay=WEIGHT_DECAY)
+    params, give = torch_params(shapes)
+    optimizer = torch.optim.Muon(params, lr=LR, weight_decay=WEIGHT_DECAY)
 
     def step() -> None:
         _muon._zeropower_via_newtonschulz = names["_zeropower_via_newtonschulz"]
         optimizer.step()
 
-    return step
+    return stepping(step, give)
 
 
 LION = {"betas": BETAS, "weight_decay": WEIGHT_DECAY}

@@ -35,6 +35,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rule", nargs="+", choices=tuple(RULES), default=tuple(RULES), help="only ports of these rules"
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="only ports that work there")
     parser.add_argument("--profile", default="standard")
     parser.add_argument("--seconds", type=float, default=900.0, help="limit for one port")
     parser.set_defaults(command=_run)
@@ -44,6 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     named = [row for row in rows(options.past) if not options.only or row.candidate.distribution in options.only]
     chosen = [row for row in named if row.candidate.rule in options.rule]
+    chosen = [row for row in chosen if options.device in (None, row.candidate.device)]
     if not chosen:
         raise SystemExit(f"no port of {', '.join(options.only or options.rule)} is known")
     findings, surprises = load(), []
