@@ -1,4 +1,4 @@
-"""The reference for sign-based optimizers: Lion, Signum and Tiger, exact to the last bit."""
+"""The reference for sign-based optimizers: Lion, Signum, Tiger and Muon, exact to the last bit."""
 
 from signopt._version import __version__
 from signopt.checkpoint import load, save

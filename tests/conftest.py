@@ -22,6 +22,9 @@ for library in ("OMP", "OPENBLAS"):
 # Eight JAX devices on one processor, for the tests of sharded arrays. JAX reads it when it is first asked for a device.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
 
+# What is imported while tests are collected stays: to look through it for garbage takes a tenth of the time.
+gc.disable()
+
 # The hostile ports are a module that can be imported by name, here and in the child processes that run them.
 HOSTILE_PORTS = str(Path(__file__).parent / "conformance" / "isolation")
 if HOSTILE_PORTS not in sys.path:
@@ -71,9 +74,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Keep the garbage collector from what the imports made: a full collection of it takes a second, and many are."""
+    """Let the garbage collector begin, after what the imports made: a full collection of that takes a second."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 MOST_LEFT_OUT = 0.25

@@ -183,6 +183,12 @@ def test_help_starts_without_anything_heavy():
     assert done.stdout.strip() == ""
 
 
+def test_the_process_that_holds_a_port_has_no_judge():
+    code = "import sys, signopt.conformance.isolation.server as _; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {f"signopt.conformance.{part}" for part in ("suite", "checks", "mutants")} & set(done.stdout.split())
+
+
 SOME = ["--only", "step/exact", "--only", "momentum", "--only", "state"]
 
 

@@ -48,6 +48,6 @@ def test_the_last_line_says_what_was_left_out_and_too_much_fails(skipped, argume
     tests = pytester.mkdir("tests")
     (tests / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text("utf-8"), "utf-8")
     (tests / "test_it.py").write_text(TESTS.format(skipped=skipped))
-    result = pytester.runpytest_subprocess(*arguments)
+    result = pytester.runpytest(*arguments)
     assert result.ret == code
     assert result.outlines[-1] == f"left out: {left_out}"

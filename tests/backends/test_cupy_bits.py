@@ -68,7 +68,7 @@ FINITE_OR_NOT = [
 
 
 @pytest.mark.parametrize(("finite", "param_dtype", "momentum_dtype"), FINITE_OR_NOT)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_tiger_without_rms_at_every_size_and_alignment(finite, param_dtype, momentum_dtype):
     tensors = cases(param_dtype, momentum_dtype, finite=finite)
     roles = [("bias", "scale")[index % 2] for index in range(len(tensors))]
@@ -76,7 +76,7 @@ def test_tiger_without_rms_at_every_size_and_alignment(finite, param_dtype, mome
 
 
 @pytest.mark.parametrize(("step_index", "pair"), diagonal([0, 1], DTYPE_PAIRS))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 def test_a_micro_step_inside_a_window_keeps_the_parameter(step_index, pair):
     param_dtype, momentum_dtype = pair
     tensors = [case for case in cases(param_dtype, momentum_dtype, finite=True) if case.size < 200]
@@ -85,7 +85,7 @@ def test_a_micro_step_inside_a_window_keeps_the_parameter(step_index, pair):
 
 
 @PAIRS
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 def test_tiger_moves_matrices_by_their_rms(param_dtype, momentum_dtype):
     tensors = [exact_squares(case) for case in cases(param_dtype, momentum_dtype, finite=True)]
     assert_rule("tiger", tensors, tiger_coefficients(0), ["matrix"] * len(tensors))

@@ -244,7 +244,7 @@ def test_flushed_subnormals_are_seen(monkeypatch, fresh_modules):
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(check for checks in CHECKS.values() for check in checks))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 def test_the_kernels_as_they_are_pass(check):
     check()
 

@@ -33,7 +33,8 @@ MODES = (
     ("split", "bfloat16", "bfloat16"),
     ("split", "bfloat16", "float32"),
 )
-SOME = pytest.mark.parametrize(("mode", "dtype"), [(mode, dtype) for mode, dtype, momentum in MODES[::2]])
+PAIRS = [(mode, dtype) for mode, dtype, momentum in MODES[::2]]
+SOME = pytest.mark.parametrize(("mode", "dtype"), PAIRS)
 
 
 def drawn(rule, **tiger):
@@ -159,8 +160,7 @@ def test_any_strides(rule, mode, dtype):
             np.testing.assert_array_equal(cupy.asnumpy(opt.rests[name]), reference.rests[name])
 
 
-@RULES
-@pytest.mark.one_in(3)
+@pytest.mark.parametrize("rule", keeping(OPTIMIZERS, ["lion"]))
 def test_parameters_of_32_bits_beside_those_of_16(rule):
     import cupy
 
@@ -206,8 +206,7 @@ def test_words_at_the_end_of_a_large_tensor(rule, monkeypatch):
     assert_same_bits(on_device[2].get(), momentum)
 
 
-@SOME
-@pytest.mark.one_in(3)
+@pytest.mark.parametrize(("mode", "dtype"), keeping(PAIRS, [pair for pair in PAIRS if pair[1] == "bfloat16"]))
 def test_muons_bracket(mode, dtype):
     """For the identity as iteration, a norm of 1 and exact squares, X is the same everywhere; so is all the rest."""
     import cupy

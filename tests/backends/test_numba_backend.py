@@ -18,9 +18,9 @@ from signopt.backends._numba_squares import squares_and_nan  # noqa: E402
 from signopt.backends._numba_tables import TensorTable, is_compiled  # noqa: E402
 from signopt.backends.numba import NumbaBackend  # noqa: E402
 from signopt.backends.numpy import NumpyBackend  # noqa: E402
-from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, costly, random_tensor  # noqa: E402
+from tests.backends.cases import ROLES, STEPS, STORAGE, assert_is_the_rule, random_tensor  # noqa: E402
 from tests.bits import assert_same_bits  # noqa: E402
-from tests.thin import diagonal  # noqa: E402
+from tests.thin import diagonal, keeping  # noqa: E402
 
 FEATURES = importlib.import_module("llvmlite.binding").get_host_cpu_features()
 HAS_FMA = FEATURES.get("fma", False) or platform.machine() in ("aarch64", "arm64")
@@ -66,7 +66,10 @@ def test_a_contraction_would_be_seen_in_the_bits(monkeypatch):
         assert_is_the_rule(NumbaBackend, [random_tensor((5000,), "f32", 0)], "lion")
 
 
-@pytest.mark.parametrize("storage", ["f64", "f32", "f16", "bf16"])
+NATIVE = pytest.mark.parametrize("storage", keeping(["f64", "f32", "f16", "bf16"], ["f64", "f32", "bf16"]))
+
+
+@NATIVE
 def test_squares_are_summed_in_the_order_of_numpy(storage):
     """In float64, where each order has other bits; RMS is rounded afterwards, which hides most of them."""
     values = random_tensor((70_000,), storage, 0)[0]
@@ -79,7 +82,7 @@ def test_squares_are_summed_in_the_order_of_numpy(storage):
         assert not broken
 
 
-@pytest.mark.parametrize("storage", ["f64", "f32", "f16", "bf16"])
+@NATIVE
 def test_a_nan_is_seen_wherever_it_is(storage):
     values = random_tensor((1003,), storage, 0)[0]
     like = TensorTable([0], [values], [values]).family.param_like
@@ -105,11 +108,7 @@ def test_a_tensor_too_large_for_a_cache_is_looked_at_by_one_thread_where_there_a
 
 @pytest.mark.parametrize(
     ("step", "storage"),
-    [
-        pytest.param(step, storage, marks=pytest.mark.thorough if costly(storage, step) else [])
-        for step in ("lion", "signum", "tiger-moves")
-        for storage in STORAGE
-    ],
+    diagonal(["lion", "signum"], STORAGE) + keeping([("tiger-moves", s) for s in STORAGE], [("tiger-moves", "f32")]),
 )
 def test_large_tensors_that_begin_anywhere_in_a_cache_line(step, storage):
     tensor = random_tensor((kernels.CHUNK + 77,), storage, 0)

@@ -49,7 +49,7 @@ def stepped(size, first, backend, dtype, momentum_dtype):
 
 @pytest.mark.parametrize("momentum_dtype", [None, "float32"])
 @pytest.mark.parametrize("dtype", [BFLOAT16, np.float16])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_sizes_that_are_no_whole_vectors_at_odd_addresses(dtype, momentum_dtype):
     for size in (1, 31, 32, 33, 95, 4095, 4097, 4133, 9001, CHUNK + 37):
         for first in (0, 1):

@@ -131,7 +131,7 @@ def momentum(m, storage):
 orders = (st.sampled_from(list(ALL_FORMS.values())), st.sampled_from(["double", "dtype"]), st.sampled_from(MOVES))
 
 
-@settings(max_examples=300, **RELAXED)
+@settings(max_examples=150, **RELAXED)
 @given(cases(), *orders)
 def test_no_legal_order_is_accused(case, form, complement, move):
     assert_legal(case, form, complement, move)
@@ -145,7 +145,7 @@ def test_no_legal_order_is_accused_in_ten_thousand(case, form, complement, move)
     assert_legal(case, form, complement, move)
 
 
-@settings(max_examples=600, **RELAXED)
+@settings(max_examples=250, **RELAXED)
 @given(cases(), st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 50.0]), st.sampled_from([-1, 1]), st.booleans())
 def test_the_sieve_accepts_nothing_that_the_judgement_rejects(case, ulps, side, which):
     storage, native, x, hyper, p, g, m = case
@@ -160,7 +160,7 @@ def test_the_sieve_accepts_nothing_that_the_judgement_rejects(case, ulps, side, 
         assert kept in judged.momentum
 
 
-@settings(max_examples=300, **RELAXED)
+@settings(max_examples=150, **RELAXED)
 @given(cases(), st.sampled_from([0.0, 0.5, 0.875, 0.99, 1.0]), st.booleans(), st.integers(-3, 3))
 def test_shrinking_in_either_form_is_legal(case, shrink, scale, ulps):
     storage, native, x, hyper, p, _, _ = case

@@ -88,7 +88,7 @@ def converse(port):
     return ends
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=250, derandomize=True, deadline=None)
 @given(lines, st.integers(0, 4))
 def test_no_line_crashes_the_conversation(line, polite):
     assert_survives(line, polite)

@@ -227,6 +227,7 @@ def test_no_right_port_is_accused(rule, dtype):
 
 
 @pytest.mark.parametrize("rule", store.RULES)
+@pytest.mark.one_in(2)
 def test_most_known_bugs_are_caught_by_one_step_or_a_few(rule):
     """Vectors carry no layout, and none is of 65 537 elements or 500 steps: the suite does what they cannot."""
     mutants = [each for each in MUTANTS[rule] if "float32" in each.dtypes and each.id not in LAYOUTS]

@@ -144,7 +144,7 @@ def short_and_whole(*every_run):
     )
 
 
-@short_and_whole("tiger")
+@short_and_whole("lion")
 def test_the_c_port_is_right_to_the_bits_it_declares(c_build, rule, without):
     report = checked([c_build / "port"], rule, "strict", without)
     assert report.verdict == "pass", report.failures[:1]

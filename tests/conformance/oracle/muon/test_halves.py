@@ -92,6 +92,7 @@ def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(lo
         ("coefficients-decimals", "polynomial/digits"),
     ],
 )
+@pytest.mark.one_in(3)
 def test_what_is_smaller_than_a_spacing_shows_all_the_same(key, check_id, dtype):
     for judged, expected in ((port(MUTANTS, key), "fail"), (port(RIGHT_PORTS, "halves"), "pass")):
         judged.declared = {**judged.declared, "dtypes": [dtype]}
