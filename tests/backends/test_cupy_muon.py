@@ -78,13 +78,16 @@ def test_a_step_is_that_of_the_rule(dtype, momentum_dtype, options):
     "dtype", keeping(DTYPES, [np.float32, ml_dtypes.bfloat16]), ids=lambda dtype: np.dtype(dtype).name
 )
 def test_the_bracket_has_the_rules_bits(dtype):
-    """For the identity as iteration, a norm of 1 and exact squares, X is the same everywhere; so is all the rest."""
+    """For the identity as iteration, a norm of 1 and exact squares, X is the same everywhere; so is all the rest.
+
+    The matrix is four times as tall as it is wide, so that it is scaled by 2.
+    """
     import cupy
 
     skip_without(dtype)
     tiny = np.finfo(np.float32).smallest_subnormal if dtype == np.float32 else 0.25
-    param = np.array([[tiny, -3 * tiny], [0.7, -1e-3]]).astype(dtype)
-    grad = np.array([[0.5, -0.5], [0.5, 0.5]]).astype(dtype)
+    param = np.resize([tiny, -3 * tiny, 0.7, -1e-3], (8, 2)).astype(dtype)
+    grad = np.resize([0.25, -0.25, 0.25], (8, 2)).astype(dtype)
     options = {"lr": 1.0, "beta": 0.0, "weight_decay": 0.7, "eps": 0.0}
     options |= {"ns_coefficients": (1.0, 0.0, 0.0), "ns_steps": 1}
     wanted = signopt.muon(param, grad, np.zeros_like(param), **options)

@@ -212,8 +212,8 @@ def test_muons_bracket(mode, dtype):
     import cupy
 
     skip_without(dtype)
-    param = np.array([[0.25, -0.75], [0.7, -1e-3]]).astype(dtype)
-    grad = np.array([[0.5, -0.5], [0.5, 0.5]]).astype(dtype)
+    param = np.resize([0.25, -0.75, 0.7, -1e-3], (8, 2)).astype(dtype)
+    grad = np.resize([0.25, -0.25, 0.25], (8, 2)).astype(dtype)
     options = {"lr": 1e-3, "beta": 0.0, "weight_decay": 0.7, "eps": 0.0, "rounding": mode, "seed": 4}
     options |= {"ns_coefficients": (1.0, 0.0, 0.0), "ns_steps": 1}
     wanted = param.copy(), np.asfortranarray(param)
