@@ -159,7 +159,7 @@ class Run:
         as_given: bool = False,
     ) -> None:
         self.session, self.step_index = session, 0
-        self._judge = session.optimizer.judge(session.habits)
+        self.judge = session.optimizer.judge(session.habits)
         self.hyper = session.optimizer.complete(session.habits, hyper, list(params))
         self.param = {name: array.copy() for name, array in params.items()}
         self.memory = {n: Momentum.shown(np.zeros(a.shape), self._momentum_format(n)) for n, a in params.items()}
@@ -226,18 +226,17 @@ class Run:
         self.trace.steps.append(before)
         self.trace.outputs.append((params, momenta))
         self._examine(Step(self.step_index, self.hyper, self.param, before, self.memory, params, momenta))
-        self.param, self.shown = params, momenta
-        self.step_index += 1
+        self.param, self.shown, self.step_index = params, momenta, self.step_index + 1
 
     def _examine(self, step: Step) -> None:
         """Have a step judged, and keep what is known of the momenta."""
         self.session.result.judged += sum(param.size for param in step.params.values())
         if self.session.watcher:
             self.session.watcher(step)
-        judged = self._judge(step)
+        judged = self.judge(step)
         self.session.result.count(judged.by)
         for fault in judged.faults:
-            self._record(fault)
+            self.record(fault)
         self.memory = {**self.memory, **judged.memory}
 
     def _gradients(self, grads: Gradients) -> Tensors:
@@ -266,13 +265,14 @@ class Run:
         if shown not in (own, declared) and not own.precision <= shown.precision <= wide.precision:
             raise PortMisbehaved(f"momentum()[{name!r}] has dtype {shown.name}; the parameter has {own.name}")
 
-    def go_on_from(self, params: Tensors, momenta: Tensors) -> None:
-        """After steps of the driver that nothing judged: what the port shows now is where the next one begins."""
-        self.param, self.shown = params, momenta
-        self.memory = {name: Momentum.shown(array, format_of(array.dtype)) for name, array in momenta.items()}
-        self._trace(momenta)
+    def go_on_from(self, params: Tensors, momenta: Tensors | None, memory: Mapping[str, Momentum]) -> None:
+        """After steps of the driver that nothing judged: what the port shows, and what is known of its momenta."""
+        self.param, self.shown, self.memory = params, momenta, dict(memory)
+        if momenta is not None:
+            self._trace(momenta)
 
-    def _record(self, fault: Fault) -> None:
+    def record(self, fault: Fault) -> None:
+        """A fault as a failure of the check."""
         result = self.session.result
         self.session.record(Failure(
             result.id, result.dtype, fault.message, fault.tensor, fault.index, self.step_index, fault.quantity,

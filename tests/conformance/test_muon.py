@@ -12,6 +12,8 @@ from signopt.conformance import check
 from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, Variant, declaring, hide_momentum, unsettable
 from signopt.conformance.numpy_ports.muon import MuonPort
+from signopt.conformance.oracle.formats import FORMATS
+from signopt.conformance.oracle.muon.spread import scattered
 from signopt.conformance.report import CheckResult
 from signopt.conformance.suite import select
 from tests.long_checks import LONG
@@ -148,3 +150,30 @@ def test_a_spectral_decay_in_16_bits_need_not_meet_the_middle_between_two_number
     report = check(declaring(port, dtypes=[dtype]), only=["identity/ties", "identity/smallest-decay", "decaying/alone"])
     assert report.verdict == "pass"
     assert report.counts["not_applicable"] == 1
+
+
+LATE = [each.id for each in WRONG if each.id.startswith("late-")]
+
+
+@pytest.mark.parametrize("key", keeping(LATE, ["late-hidden-reset-every-thousandth", "late-rate-late"]))
+def test_what_goes_wrong_after_hundreds_of_steps_shows_also_behind_a_hidden_momentum(key):
+    port = next(each for each in WRONG if each.id == key)()
+    report = check(port, dtypes=["float32"], only=["identity/many-steps"], diagnose=False)
+    assert report.verdict == "fail"
+
+
+@pytest.mark.parametrize("key", ["sum-hidden", "fixed-hidden-sum"])
+def test_a_hidden_momentum_of_a_thousand_steps_is_not_accused(key):
+    port = next(each for each in RIGHT if each.id == key)()
+    report = check(port, dtypes=["float32"], only=["identity/many-steps"], diagnose=False)
+    assert report.verdict == "pass"
+    assert report.checks[0].judged >= 16
+
+
+def test_the_spread_begins_where_a_hidden_momentum_may_be():
+    u = np.array([[1.0, 0.25], [-0.5, 0.75]])
+    exact = u / np.linalg.norm(u)
+    known, uncertain = (
+        scattered(u, exact, [(1.0, 0.0, 0.0)], 1e-7, "add", FORMATS["bfloat16"], error) for error in (0.0, 0.25)
+    )
+    assert 2 * known < uncertain < 2 * known + 4 * 0.25 / np.linalg.norm(u)

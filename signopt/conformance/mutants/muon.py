@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from signopt.conformance.mutants.common import common
 from signopt.conformance.mutants.muon_direction import DIRECTION, NORM, NORM_DOUBLE
 from signopt.conformance.mutants.muon_iteration import ITERATION, ITERATION_DOUBLE
+from signopt.conformance.mutants.muon_late import LATE
 from signopt.conformance.mutants.muon_shape import SHAPE
 from signopt.conformance.mutants.muon_spectral import SPECTRAL
 from signopt.conformance.mutants.muon_stored import HALVES, STORED
@@ -60,7 +61,7 @@ SOURCES: Mapping[str, str] = {
 _OWN = tuple(
     variant("muon", key, summary, SOURCES.get(key, ""), dtypes, **pieces)
     for rows, dtypes in (
-        ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL], ("float32", "float64")),
+        ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL, *LATE], ("float32", "float64")),
         ([*NORM_DOUBLE, *ITERATION_DOUBLE], ("float64",)),
         (STORED, HALVES),
     )

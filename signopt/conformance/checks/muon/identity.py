@@ -102,7 +102,8 @@ def axes(s: Session) -> None:
 def many_steps(s: Session) -> None:
     """After 26, 130 and 1 030 steps the rule is the same: nothing is reset, warmed up or worn out."""
     endures(s)
-    walk(s, ((2, 1),), bare(s), 130)
+    with asked(s):
+        walk(s, ((2, 1),), bare(s), 130)
     for nesterov in (True, False):
         with asked(s):
             walk(s, ((3, 2), (2, 3)), bare(s, nesterov=nesterov), 26)

@@ -10,11 +10,11 @@ from signopt.conformance.checks.muon.values import (
     IDENTITY,
     MIX,
     asked,
-    bare,
     coarse,
     muon_check,
     normal,
     settings,
+    simple,
     small_range,
     spectrum,
     tensors,
@@ -27,7 +27,7 @@ from signopt.conformance.session import NotApplicableError, Session
 @muon_check("carried/given")
 def given(s: Session) -> None:
     """A momentum given at the start takes part in the first step, and the array that was given stays as it is."""
-    for hyper in (_simple(s), settings(s)):
+    for hyper in (simple(s), settings(s)):
         walk(s, MIX, hyper, 2, spectrum, momentum=0.5)
     momentum = {"w": normal(s, (3, 2))}
     before = {"w": momentum["w"].copy()}
@@ -39,13 +39,6 @@ def given(s: Session) -> None:
         raise
     s.driver.step({"w": normal(s, (3, 2))})
     s.expect_equal(momentum, before, "the port changed the momentum that it was given")
-
-
-def _simple(s: Session) -> dict[str, Any]:
-    try:
-        return bare(s)
-    except NotApplicableError:
-        return settings(s)
 
 
 @muon_check("carried/on")
@@ -98,7 +91,7 @@ def rate(s: Session) -> None:
 @muon_check("changed/beta")
 def beta(s: Session) -> None:
     """A β changed between steps holds from the next step on, and what the momentum held before keeps its weight."""
-    run = walk(s, MIX, _simple(s), 1)
+    run = walk(s, MIX, simple(s), 1)
     for value in (0.5, 0.99, 0.8):
         with asked(s):
             settings(s, beta=value)

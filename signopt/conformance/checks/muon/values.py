@@ -15,7 +15,7 @@ from signopt.conformance.session import NotApplicableError, Run, Session
 
 __all__ = [
     "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "asked", "bare", "coarse",
-    "muon_check", "normal", "settings", "small_range", "spectrum", "tensors", "walk",
+    "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tensors", "walk",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +85,12 @@ def _plain(value: Any) -> Any:
 def bare(s: Session, **wanted: Any) -> dict[str, Any]:
     """The same with the identity polynomial, which leaves X = u/(‖u‖ + ε)."""
     return settings(s, ns_coefficients=IDENTITY, ns_steps=1, **wanted)
+
+
+def simple(s: Session, **wanted: Any) -> dict[str, Any]:
+    """`bare` if the port lets its coefficients be set, else `settings`."""
+    free = s.habits.orthogonalizer is None and not {"ns_coefficients", "ns_steps"} & {*s.habits.fixed}
+    return bare(s, **wanted) if free else settings(s, **wanted)
 
 
 @contextmanager

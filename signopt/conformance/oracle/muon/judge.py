@@ -15,7 +15,7 @@ from signopt.conformance.oracle.muon.aligned import comparable, misaligned
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.exact import remembered
 from signopt.conformance.oracle.muon.habits import MuonHabits
-from signopt.conformance.oracle.muon.law import Expected, Forms, Known, expect
+from signopt.conformance.oracle.muon.law import Expected, Forms, Known, expect, repeated
 from signopt.conformance.oracle.muon.tensor import Tensor, distant_fault, outside, plain_fault, rounded_otherwise
 from signopt.conformance.oracle.muon.units import Precision
 from signopt.conformance.oracle.step import Fault, Judged, Step
@@ -52,6 +52,28 @@ class MuonJudge:
         self._hidden = {forms: of.kept for forms, of in found.items()}
         self._returned = _memories(step, chosen.kept)
         return Judged(chosen.faults, self._returned, chosen.by)
+
+    def after(self, step: Step, count: int) -> Judged:
+        """What ``count`` steps like this one, from zero, have made of the momenta; the parameters are not judged."""
+        found = {forms: self._repeated(forms, step, count) for forms in self._habits.learnt.forms}
+        chosen = min(found.values(), key=lambda of: len(of.faults))
+        self._hidden = {forms: of.kept for forms, of in found.items()}
+        self._returned = _memories(step, chosen.kept)
+        return Judged(chosen.faults, self._returned)
+
+    def _repeated(self, forms: Forms, step: Step, count: int) -> _Found:
+        found = _Found()
+        for name in step.params:
+            tensor = self._tensor(forms, step, name)
+            precision = self._habits.precision(tensor.storage, tensor.momentum)
+            known = repeated(tensor.g, count, float(step.hyper["beta"]), forms.momentum, precision)
+            found.kept[name] = known
+            if tensor.new_m is not None:
+                exact = known.value.floats()
+                far = np.abs(tensor.new_m - exact)
+                found.faults += outside(tensor, "momentum", tensor.new_m, exact, far, known.slack)
+                found.kept[name] = Known.shown(tensor.new_m)
+        return found
 
     def _in_form(self, forms: Forms, step: Step) -> _Found:
         found = _Found()

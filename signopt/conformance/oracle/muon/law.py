@@ -21,7 +21,7 @@ from signopt.conformance.oracle.muon.radius import Enclosure, enclose
 from signopt.conformance.oracle.muon.spread import scattered
 from signopt.conformance.oracle.muon.units import Precision
 
-__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape", "scale_of"]
+__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape", "repeated", "scale_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -107,6 +107,20 @@ def expect(
     return Expected(Known(momentum, kept), fresh, *moved, u, enclosure)
 
 
+def repeated(g: Array, count: int, beta: float, form: str, precision: Precision) -> Known:
+    """The momentum after ``count`` steps from zero with the same gradient, and how far a legal one may be off.
+
+    The exact one grows from step to step, so that no step rounds more than the last, and what it rounds is kept as the
+    gradients are.
+    """
+    kept = 1 - beta**count
+    added = kept / (1 - beta) if beta < 1 else float(count)
+    whole = (kept if form == "ema" else added) * np.asarray(g, np.float64)
+    sizes = np.abs(whole)
+    each = 9 * precision.elementwise * (sizes + 2 * np.abs(g)) + _stored(precision, sizes)
+    return Known(Block.of(whole), 1.1 * added * (each + 16 * precision.tiny(precision.compute)))
+
+
 def _stored(precision: Precision, sizes: Array) -> Array:
     """The rounding of the momentum to a narrower storage."""
     return precision.momentum_rounding * sizes + (sizes > 0) * precision.tiny(precision.momentum)
@@ -149,7 +163,7 @@ def _cached(
     found = enclose(u, error, steps, eps, form, precision)
     if not precision.accumulates_wider or len(steps) < 2 or found.proven <= 0.5:
         return found
-    return found.with_sample(scattered(u.floats(), found.x.floats(), steps, eps, form, precision.iteration))
+    return found.with_sample(scattered(u.floats(), found.x.floats(), steps, eps, form, precision.iteration, error))
 
 
 def _moved(

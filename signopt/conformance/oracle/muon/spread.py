@@ -28,19 +28,28 @@ MISSES = {"bfloat16": (45, 100), "float16": (0, 100)}
 """The least and the largest share, in percent, that it missed of a kind of wrong iterations: the same command."""
 
 
-def scattered(u: Array, x: Array, steps: Sequence[Triple], eps: float, form: str, dtype: Format) -> float:
-    """Twice the largest distance from the exact ``x`` of `SAMPLES` evaluations from ``u``, in Frobenius norm."""
+def scattered(
+    u: Array, x: Array, steps: Sequence[Triple], eps: float, form: str, dtype: Format, error: float = 0.0
+) -> float:
+    """Twice the largest distance from the exact ``x`` of `SAMPLES` evaluations from ``u``, in Frobenius norm.
+
+    Each begins at another matrix at the distance ``error`` from ``u``, up to which a hidden momentum lets it be known.
+    """
     wide, exact = (u, x) if u.shape[0] <= u.shape[1] else (u.T, x.T)
+    starts = np.broadcast_to(wide, (SAMPLES, *wide.shape))
+    if error:
+        aside = np.random.default_rng(1).standard_normal(starts.shape)
+        starts = starts + error * aside / np.sqrt(np.sum(aside * aside, axis=(1, 2), keepdims=True))
     with np.errstate(all="ignore"):
-        away = samples(wide, steps, eps, form, Rounded(dtype), SAMPLES) - exact
+        away = samples(starts, steps, eps, form, Rounded(dtype), SAMPLES) - exact
         return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
 
 
 def samples(
     u: Array, steps: Sequence[Triple], eps: float, form: str, rounded: Callable[[Array], Array], count: int
 ) -> Array:
-    """``count`` evaluations from ``u``, which is not tall: half of them by Horner's scheme and with a reciprocal."""
-    start = rounded(np.broadcast_to(u, (count, *u.shape)))
+    """``count`` evaluations from ``u``, one matrix or as many, not tall: half by Horner's scheme, with a reciprocal."""
+    start = rounded(np.broadcast_to(u, (count, *u.shape[-2:])))
     norm = rounded(np.sqrt(np.sum(start * start, axis=(1, 2), keepdims=True)))
     small = rounded(np.full_like(norm, eps))
     divisor = rounded(norm + small) if form == "add" else np.maximum(norm, small)
