@@ -13,6 +13,7 @@ from importlib import import_module
 
 from signopt._version import __version__
 from signopt.commands._exit_codes import COULD_NOT_RUN
+from signopt.commands._streams import discard, make_encodable
 from signopt.conformance.oracle.rules import RULES
 
 __all__ = ["main"]
@@ -41,9 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module, function = options.run.split(":")
         run: Callable[[argparse.Namespace], int] = getattr(import_module(module), function)
-        return run(options)
+        make_encodable(sys.stdout)
+        code = run(options)
+        sys.stdout.flush()
+        return code
     except ImportError as error:
         print(f"signopt: {error}: pip install 'signopt[conformance]'", file=sys.stderr)
+    except BrokenPipeError:
+        discard(sys.stdout)
     except (OSError, ValueError) as error:
         print(f"signopt: {error}", file=sys.stderr)
     except KeyboardInterrupt:

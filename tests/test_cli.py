@@ -1,6 +1,8 @@
 """The command line: what it prints, writes and returns."""
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -187,6 +189,41 @@ def test_the_process_that_holds_a_port_has_no_judge():
     code = "import sys, signopt.conformance.isolation.server as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not {f"signopt.conformance.{part}" for part in ("suite", "checks", "mutants")} & set(done.stdout.split())
+
+
+@pytest.fixture
+def ascii_pipe():
+    """A pipe that can encode nothing but ASCII: its end to read from, and that to write to."""
+    read, write = os.pipe()
+    with open(read, encoding="ascii") as reader, open(write, "w", encoding="ascii") as writer:
+        yield reader, writer
+
+
+QUICK = ["check", "--only", "step/exact", "--dtype", "float32", "hostile_ports:Right"]
+
+
+def test_a_verdict_can_be_read_in_ascii(ascii_pipe):
+    reader, writer = ascii_pipe
+    with contextlib.redirect_stdout(writer):
+        assert main(QUICK) == 0
+    writer.close()
+    assert "+ step  1 passed" in reader.read()
+
+
+def test_the_verdict_is_the_exit_code_also_if_nobody_reads_it(ascii_pipe, capsys):
+    reader, writer = ascii_pipe
+    reader.close()
+    with contextlib.redirect_stdout(writer):
+        assert main(QUICK) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_list_that_nobody_reads_is_no_error_to_speak_of(ascii_pipe, capsys):
+    reader, writer = ascii_pipe
+    reader.close()
+    with contextlib.redirect_stdout(writer):
+        assert main(["checks"]) == 2
+    assert capsys.readouterr().err == ""
 
 
 SOME = ["--only", "step/exact", "--only", "momentum", "--only", "state"]

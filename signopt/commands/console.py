@@ -8,15 +8,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from signopt.commands._streams import discard
 from signopt.conformance.report import CheckResult
 from signopt.conformance.reporting.common import readable
 
 __all__ = ["make_console", "reporter"]
 
 
+class _Console(Console):
+    """One whose reader may leave: the verdict is the exit code all the same."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on."""
+        self.quiet = True
+        discard(self.file)
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """A console that takes text as it is: ports choose their own names."""
-    return Console(stderr=stderr, emoji=False, highlight=False)
+    return _Console(stderr=stderr, emoji=False, highlight=False)
 
 
 def reporter(status: Status, port: str) -> Callable[[CheckResult, int, int], None]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 
-__all__ = ["lacking", "message_of", "text_is_lacking"]
+__all__ = ["lacking", "message_of", "place_of", "text_is_lacking"]
+
+_SUITE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _OF_THE_MACHINE = (errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 _LACKING = re.compile(
@@ -40,3 +43,14 @@ def message_of(error: BaseException) -> str:
         return str(error)
     except Exception:
         return "no message"
+
+
+def place_of(error: BaseException) -> str:
+    """The last line outside of the suite that ran, as ``" (port.py, line 12)"``; empty if there was none."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if not os.path.abspath(path).startswith(_SUITE):
+            place = f" ({os.path.basename(path)}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from signopt.conformance.causes import message_of
+from signopt.conformance.causes import message_of, place_of
 
 __all__ = [
     "CheckNotRun", "DeclarationError", "GuessError", "PortBroke", "PortDied", "PortHung", "PortLacks", "PortMisbehaved",
@@ -49,7 +49,8 @@ class PortRaised(Exception):
         self.method, self.cause = method, cause
         name = getattr(cause, "type_name", type(cause).__name__)
         did = "answered with the error" if type(cause) is PortRefused else f"raised {name}:"
-        super().__init__(f"{method}() {did} {message_of(cause)[:300]}")
+        place = getattr(cause, "place", None) or place_of(cause)
+        super().__init__(f"{method}() {did} {message_of(cause)[:300]}{place}")
 
 
 class PortMisbehaved(Exception):
@@ -69,10 +70,13 @@ class PortRefused(RuntimeError):
 
 
 class RemoteError(PortRefused):
-    """The same of a Python port in a process of its own; ``type_name`` is the name of the exception's type there."""
+    """The same of a Python port in a process of its own.
 
-    def __init__(self, name: str, message: str) -> None:
-        self.type_name = name
+    ``type_name`` is the name of the exception's type there, and ``place`` the line that raised it.
+    """
+
+    def __init__(self, name: str, message: str, place: str = "") -> None:
+        self.type_name, self.place = name, place
         super().__init__(message)
 
 

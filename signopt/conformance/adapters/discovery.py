@@ -8,6 +8,7 @@ on that device.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -66,11 +67,32 @@ def resolve(target: str, rule: str | None) -> Any:
         return _imported(target)
     found = find(target, rule)
     if not found:
-        raise TargetError(
-            f"{target!r} is no target: give package.module:attribute, the name of a port that "
-            "'signopt info' lists, or '-- COMMAND' for a program that speaks JSON lines"
-        )
+        raise TargetError(f"{target!r} is no target: {_meant(target)}")
     return _built(found[0])
+
+
+def _meant(target: str) -> str:
+    """What to give instead."""
+    if target.endswith(".py") or (target.isidentifier() and os.path.exists(f"{target}.py")):
+        return f"name the port in that module, {_module_of(target)}:NAME"
+    if os.path.isfile(target):
+        return f"a program that speaks JSON lines stands after --: signopt check -- {target}"
+    return (
+        "give package.module:attribute, the name of a port that 'signopt info' lists, or '-- COMMAND' for a program "
+        "that speaks JSON lines"
+    )
+
+
+def _module_of(file: str) -> str:
+    return file.removeprefix("./").removesuffix(".py").replace("/", ".")
+
+
+def no_port(target: str) -> str:
+    """What to say of a target that was found and has no ``describe()``."""
+    return (
+        f"{target!r} is no port: it has no method describe(). An optimizer as it is goes to --torch or --optax with "
+        "--rule; anything else is wrapped in a class with describe, init, step, params and momentum"
+    )
 
 
 def _guessed(kind: str, optimizer: str, rule: str | None, *device: str) -> Any:
@@ -81,6 +103,8 @@ def _guessed(kind: str, optimizer: str, rule: str | None, *device: str) -> Any:
 
 def _imported(target: str) -> Any:
     module_name, _, path = target.partition(":")
+    if module_name.endswith(".py"):
+        raise TargetError(f"{module_name!r} is a file: give its module, {_module_of(module_name)}:{path}")
     try:
         value: Any = importlib.import_module(module_name)
     # Importing runs the module: whatever it raises is the target's, and is reported with its type.

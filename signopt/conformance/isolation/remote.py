@@ -98,7 +98,7 @@ class Remote:
 
 def _raise(error: Any) -> NoReturn:
     match error:
-        case {"kind": str(kind), "type": str(name), "message": str(message)}:
+        case {"kind": str(kind), "type": str(name), "message": str(message), "place": str(place)}:
             pass
         case _:
             raise ProtocolViolation(f"an unreadable error: {brief(error)}")
@@ -108,7 +108,7 @@ def _raise(error: Any) -> NoReturn:
         raise PortUnavailable(message)
     if kind == "lacks":
         raise PortLacks(f"{name}: {message}")
-    raise RemoteError(name, message)
+    raise RemoteError(name, message, place)
 
 
 def _numbers(value: Any) -> list[int]:

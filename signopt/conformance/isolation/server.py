@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signopt.conformance.adapters.discovery import candidates, resolve
-from signopt.conformance.causes import lacking, message_of
+from signopt.conformance.adapters.discovery import candidates, no_port, resolve
+from signopt.conformance.causes import lacking, message_of, place_of
 from signopt.conformance.driver import as_port, quietly
 from signopt.conformance.errors import TargetError
 from signopt.conformance.isolation.borrower import Borrower
@@ -66,7 +66,12 @@ class _Server:
 
     def _make(self, target: str, rule: str | None) -> list[str]:
         """Make the port; its public methods."""
-        self._port = quietly(as_port, resolve(target, rule))
+        found = resolve(target, rule)
+        if isinstance(found, type) and not hasattr(found, "describe"):
+            raise TargetError(no_port(target))
+        self._port = quietly(as_port, found)
+        if not hasattr(self._port, "describe"):
+            raise TargetError(no_port(target))
         return [name for name in dir(self._port) if not name.startswith("_") and _is_method(self._port, name)]
 
 
@@ -104,7 +109,8 @@ def _error(error: BaseException) -> dict[str, str]:
         kind = "unsupported"
     elif lacking(error):
         kind = "lacks"
-    return {"kind": kind, "type": type(error).__name__, "message": message_of(error)[:500]}
+    said = {"message": message_of(error)[:500], "place": place_of(error)}
+    return {"kind": kind, "type": type(error).__name__, **said}
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, answer: Callable[[bytes], bytes]) -> None:

@@ -21,7 +21,7 @@ from . import processes
 from .clock import PortClock, thread_times
 from .framing import Frames, Framing, Lines
 from .limits import Ending, Limits, exit_text
-from .spawn import spawn
+from .spawn import spawn, why_not
 from .wire import brief
 
 __all__ = ["Child"]
@@ -66,7 +66,7 @@ class Child:
         try:
             self._process, self._pipes = spawn(command, environment, private=private)
         except (OSError, ValueError) as error:
-            raise PortUnavailable(f"cannot start {brief(' '.join(command))}: {error}") from None
+            raise PortUnavailable(f"cannot start {brief(' '.join(command))}: {why_not(error, command[0])}") from None
         self._selector = selectors.DefaultSelector()
         for pipe in (self._pipes.replies, self._pipes.log):
             self._selector.register(pipe, selectors.EVENT_READ)

@@ -92,6 +92,7 @@ class Conversation:
                 self._break(child, named)
             raise named from None
         except KeyboardInterrupt:
+            self._child = None
             child.kill()
             raise
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Pipes", "spawn"]
+__all__ = ["Pipes", "spawn", "why_not"]
 
 
 @dataclass
@@ -70,3 +70,10 @@ def spawn(
     for number in (out, replies, log):
         os.set_blocking(number, False)
     return process, Pipes(out, replies, log)
+
+
+def why_not(error: Exception, program: str) -> str:
+    """Why a program could not be started, and what to write if it lies in this folder."""
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    here = isinstance(error, FileNotFoundError) and os.path.dirname(program) == "" and os.path.isfile(program)
+    return f"{why}; the file of that name in this folder is ./{program}" if here else why

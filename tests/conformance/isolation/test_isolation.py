@@ -1,10 +1,12 @@
 """Whatever a Python port does in its child process, there is a verdict in bounded time, and nothing is left running."""
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
 
+import hostile_ports
 import pytest
 
 from signopt.conformance.adapters.discovery import candidates
@@ -14,7 +16,7 @@ from signopt.conformance.isolation.listing import listed
 from signopt.conformance.isolation.run import check_isolated
 from signopt.conformance.protocol import processes
 from signopt.conformance.protocol.limits import Limits
-from signopt.conformance.suite import select
+from signopt.conformance.suite import check, select
 from tests.long_checks import LONG
 from tests.thin import keeping, some
 
@@ -116,6 +118,13 @@ def test_what_takes_more_than_one_step_to_see_fails_the_standard_profile(name):
     assert checked(name, "standard", only=short, dtypes=["float32"]).verdict == "fail"
 
 
+def test_what_raised_is_said_with_its_line():
+    report = checked("RaisesAtStepSeven", "standard", only=["step/many"], dtypes=["float32"])
+    assert re.search(r"step\(\) raised \w+: .* \(hostile_ports\.py, line \d+\)$", report.failures[0].message)
+    here = check(hostile_ports.RaisesAtStepSeven, only=["step/many"], dtypes=["float32"], diagnose=False)
+    assert here.failures[0].message == report.failures[0].message
+
+
 def test_one_hanging_check_leaves_the_others_judged():
     report = checked("HangsNowAndThen", limits=Limits(**{**vars(LIMITS), "message_seconds": 2.0, "restarts": 3}))
     assert {result.id for result in report.checks if result.status == "not_run"} == {"step/from-zero"}
@@ -147,6 +156,7 @@ def test_another_rule_than_asked_for_is_not_run():
         ("no_such_module:Port", "cannot import 'no_such_module': ModuleNotFoundError"),
         ("hostile_ports:Missing", "module 'hostile_ports' has no attribute 'Missing'"),
         ("not-published", "is no target: give package.module:attribute"),
+        ("fractions:Fraction", "is no port: it has no method describe()"),
     ],
 )
 def test_a_target_that_is_none_says_so(target, message):

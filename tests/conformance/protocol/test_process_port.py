@@ -21,6 +21,7 @@ from signopt.conformance.errors import (
     ProtocolViolation,
 )
 from signopt.conformance.protocol import processes
+from signopt.conformance.protocol.child import Child
 from signopt.conformance.protocol.limits import Limits
 
 HOSTILE = Path(__file__).with_name("hostile_port.py")
@@ -66,6 +67,18 @@ def test_a_right_port_steps():
     np.testing.assert_array_equal(momentum["w"], np.float32([0.05, 0.025]))
     assert params["w"].dtype == np.float32
     assert port.complaints == []
+
+
+def test_an_interrupt_ends_the_conversation_and_passes(monkeypatch):
+    with hostile("none") as port:
+        port.init(PARAMS, HYPER)
+        monkeypatch.setattr(Child, "_receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            port.step(GRADS)
+
+
+def interrupted(self, seconds):
+    raise KeyboardInterrupt
 
 
 BREAKDOWNS = {
@@ -175,7 +188,7 @@ def test_waiting_is_bounded_in_total():
 
 
 def test_a_command_that_cannot_start_says_so():
-    with pytest.raises(PortUnavailable, match=r"cannot start './no_such_port'"):
+    with pytest.raises(PortUnavailable, match=r"cannot start './no_such_port': No such file or directory$"):
         ProcessPort(["./no_such_port"]).describe()
 
 
