@@ -106,8 +106,14 @@ def bytes_per_parameter(
         return "–"
     p, m, rest = WIDTH[param], WIDTH[momentum], 2 if rounding == "split" else 0
     other_loops = (p + 2 * m) + 2 * (p + rest) if rule == "tiger" else 0
-    pack = 16 // min(p, m)
-    return spread(functions, lambda f: (f.wide_loads + f.wide_stores) * 16 // pack - other_loops)
+    pack, one_pass = 16 // min(p, m), 3 * p + 2 * m + 2 * rest
+
+    def moved(function: Function) -> int:
+        """The compiler may write the loop that moves parameters out twice."""
+        found = (function.wide_loads + function.wide_stores) * 16 // pack - other_loops
+        return one_pass if found == 2 * one_pass else found
+
+    return spread(functions, moved)
 
 
 def spread(functions: Sequence[Function], of: Callable[[Function], object]) -> str:

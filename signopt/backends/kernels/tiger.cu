@@ -8,6 +8,8 @@
 #include "elements.cuh"
 
 constexpr int READ_PACK = 16 / sizeof(param_t);
+// Loads that a thread has under way before it needs the first: sums are bound by latency.
+constexpr int AT_ONCE = 8, PACKS_AT_ONCE = storage_t::has_rest ? 2 : 4;
 
 // A sum in float64. Where the result is rounded to float32 that is accurate enough; where it is float64 itself, the
 // rounding errors are summed beside it.
@@ -26,6 +28,21 @@ template <> struct Sum<double> {
     // `lost` is NaN once the sum is infinite.
     __device__ __forceinline__ double total() const { return lost == lost ? add(value, lost) : value; }
 };
+
+// Includes `count` numbers, `stride` apart, in their order.
+__device__ __forceinline__ void include_all(Sum<compute_t> &sum, const double *numbers, long long count, long long stride) {
+    long long i = 0;
+#pragma unroll 1
+    for (; i + AT_ONCE <= count; i += AT_ONCE) {
+        double read[AT_ONCE];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) read[j] = numbers[(i + j) * stride];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) sum.include(read[j]);
+    }
+#pragma unroll 1
+    for (; i < count; i++) sum.include(numbers[i * stride]);
+}
 
 // One reduction: `rows` sums over `width` elements each. A sum is first taken in `lanes` lanes, lane l over the packs
 // l, l + lanes, ..., and then in `folds` folds, fold f over the lanes f, f + folds, ...
@@ -66,12 +83,21 @@ struct Reader {
         return squares ? mul(x, x) : x == x ? 0.0 : 1.0;
     }
 
-    __device__ __forceinline__ void include_pack(Sum<compute_t> &sum, long long i, bool squares) const {
-        const auto pack = *reinterpret_cast<const Pack<param_t, READ_PACK> *>(at(i));
-        Pack<short, READ_PACK> rest;
-        if (storage_t::has_rest && squares) rest = *reinterpret_cast<const Pack<short, READ_PACK> *>(rest_at(i));
+    // N packs, `stride` apart.
+    template <int N>
+    __device__ __forceinline__ void include_packs(Sum<compute_t> &sum, long long i, long long stride, bool squares) const {
+        Pack<param_t, READ_PACK> packs[N];
+        Pack<short, READ_PACK> rests[N];
 #pragma unroll
-        for (int j = 0; j < READ_PACK; j++) sum.include(term(pack.at[j], &rest.at[j], squares));
+        for (int n = 0; n < N; n++) {
+            packs[n] = *reinterpret_cast<const Pack<param_t, READ_PACK> *>(at(i + n * stride));
+            if (storage_t::has_rest && squares)
+                rests[n] = *reinterpret_cast<const Pack<short, READ_PACK> *>(rest_at(i + n * stride));
+        }
+#pragma unroll
+        for (int n = 0; n < N; n++)
+#pragma unroll
+            for (int j = 0; j < READ_PACK; j++) sum.include(term(packs[n].at[j], &rests[n].at[j], squares));
     }
 
     __device__ __forceinline__ void include(Sum<compute_t> &sum, long long i, long long end, bool squares) const {
@@ -95,8 +121,11 @@ __device__ __forceinline__ void sum_lane(const Reduction &work, const Reader &re
     long long i = begin + (lane - row * work.lanes.value) * READ_PACK;
     Sum<compute_t> sum;
     if (reader.has_packs(i)) {
-#pragma unroll 4
-        for (; i + READ_PACK <= end; i += stride) reader.include_pack(sum, i, work.squares);
+#pragma unroll 1
+        for (; i + (PACKS_AT_ONCE - 1) * stride + READ_PACK <= end; i += PACKS_AT_ONCE * stride)
+            reader.template include_packs<PACKS_AT_ONCE>(sum, i, stride, work.squares);
+#pragma unroll 1
+        for (; i + READ_PACK <= end; i += stride) reader.template include_packs<1>(sum, i, stride, work.squares);
     }
 #pragma unroll 1
     for (; i < end; i += stride) reader.include(sum, i, i + READ_PACK < end ? i + READ_PACK : end, work.squares);
@@ -131,10 +160,10 @@ KERNEL signopt_tiger_folds(const Reduction *reductions, const int *owners, const
     const long long fold = (blockIdx.x - work.first_fold_block) * THREADS + threadIdx.x;
     if (fold >= work.rows * work.folds.value) return;
     const long long row = work.folds.quotient(fold);
-    const double *lane = lanes + work.first_lane + row * work.lanes.value;
+    const long long first = fold - row * work.folds.value, stride = work.folds.value;
     Sum<compute_t> sum;
-#pragma unroll 8
-    for (long long i = fold - row * work.folds.value; i < work.lanes.value; i += work.folds.value) sum.include(lane[i]);
+    include_all(sum, lanes + work.first_lane + row * work.lanes.value + first,
+                (work.lanes.value - first + stride - 1) / stride, stride);
     const bool finished = work.squares && work.folds.value == 1;
     folds[work.first_fold + fold] = finished ? root_mean_square(sum.total(), work.width) : sum.total();
 }
@@ -150,7 +179,7 @@ struct TigerTensor {
 
 __device__ __forceinline__ double sum_folds(const double *folds, long long count) {
     Sum<compute_t> sum;
-    for (long long i = 0; i < count; i++) sum.include(folds[i]);
+    include_all(sum, folds, count, 1);
     return sum.total();
 }
 
@@ -172,17 +201,19 @@ struct Accumulate {
     }
 };
 
+constexpr long long NEVER = 0x7fffffffffffffff;
+
 struct Move {
     static constexpr bool writes_param = true, writes_momentum = true;
     compute_t b1, b2, lr, weight_decay;
-    const double *rms;      // one per row, or null where `rate` holds for all elements
+    const double *rms;      // one per row
     Divisor width;
     compute_t rate;
-    long long row_end;
+    long long row_end;      // from here on `rate` is of another row
 
     // Indices only rise within a thread.
     __device__ __forceinline__ void operator()(long long i, compute_t &p, compute_t &m, compute_t g) {
-        if (rms != nullptr && i >= row_end) {
+        if (i >= row_end) {
             const long long row = width.quotient(i);
             rate = mul(lr, (compute_t)rms[row]);
             row_end = (row + 1) * width.value;
@@ -194,8 +225,8 @@ struct Move {
 
 __device__ __forceinline__ Move move_of(const TigerTensor &work, const double *folds, compute_t b1, compute_t b2,
                                         compute_t lr, compute_t half_lr, compute_t weight_decay) {
-    Move rule{b1, b2, lr, work.decays ? weight_decay : compute_t(0), nullptr, work.width, half_lr, 0};
-    if (work.rms_folds == 1) rule.rms = folds + work.rms_fold;
+    const compute_t decay = work.decays ? weight_decay : compute_t(0);
+    Move rule{b1, b2, lr, decay, folds + work.rms_fold, work.width, half_lr, work.rms_folds == 1 ? 0 : NEVER};
     if (work.rms_folds > 1)
         rule.rate = mul(lr, (compute_t)root_mean_square(sum_folds(folds + work.rms_fold, work.rms_folds), work.width.value));
     return rule;
