@@ -24,6 +24,8 @@ class Backend(Protocol):
     """
 
     name: ClassVar[str]
+    reads_tensors: ClassVar[bool] = False
+    """Whether gradients may be torch's tensors, on the device of the arrays."""
 
     def __init__(
         self,

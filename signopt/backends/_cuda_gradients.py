@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from signopt._identity import SameArrays
 from signopt._namespace import Array
@@ -29,6 +30,7 @@ _LOOKS: tuple[Callable[[Any], Any], ...] = (
 )
 _STRIDES = operator.attrgetter("strides")
 _ADDRESS = operator.attrgetter("data.ptr")
+_TENSOR_STEPS, _TENSOR_ADDRESS = operator.methodcaller("stride"), operator.methodcaller("data_ptr")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Recogniser:
         self._layout: Layout = [*map(_STRIDES, params)]
         self._extents = _extents(params, self._layout)
         self._same = SameArrays()
+        self._tensors = _Tensors()
         self._location: Location | None = None
 
     def recognises(self, grads: Sequence[Any]) -> bool:
@@ -67,7 +70,13 @@ class Recogniser:
         return True
 
     def look_at(self, grads: Sequence[Array], *, unchanged: bool = False) -> Location:
-        """Where ``grads``, already checked, are; the very object of the last call if they are the same arrays."""
+        """Where ``grads``, already checked, are; the very object of the last call if they are the same arrays.
+
+        They may be torch's tensors, for which nothing but this method serves.
+        """
+        if is_torch_array(grads[0]):
+            self._location = self._tensors.location_of(grads)
+            return self._location
         if self._location is None or not (unchanged or self._same.are(grads)):
             location = _location_of(grads)
             if location.layout != self._layout:
@@ -84,6 +93,28 @@ class Recogniser:
 
 def _location_of(grads: Sequence[Array]) -> Location:
     return Location(np.array([*map(_ADDRESS, grads)], dtype=np.int64), [*map(_STRIDES, grads)])
+
+
+class _Tensors:
+    """Where torch tensors are. To ask them costs less than to know them again, or to make arrays of them."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, ...]] = []
+        self._last = Location(np.empty(0, np.int64), [])
+
+    def location_of(self, tensors: Sequence[Array]) -> Location:
+        """That of ``tensors``; the very object of the last call if they are in the same places."""
+        steps = [*map(_TENSOR_STEPS, tensors)]
+        addresses = np.array([*map(_TENSOR_ADDRESS, tensors)], dtype=np.int64)
+        if steps != self._steps:
+            self._steps = steps
+            layout = [
+                tuple(step * tensor.element_size() for step in own) for own, tensor in zip(steps, tensors, strict=True)
+            ]
+            self._last = Location(addresses, layout)
+        elif not np.array_equal(addresses, self._last.addresses):
+            self._last = Location(addresses, self._last.layout)
+        return self._last
 
 
 class _Ranges:

@@ -117,7 +117,7 @@ def cupy_view(tensor: Any) -> Array:
     dtype, shape = _numpy_dtype(tensor.dtype), tuple(tensor.shape)
     strides = [stride * dtype.itemsize for stride in tensor.stride()]
     past = sum(stride * (length - 1) for stride, length in zip(strides, shape, strict=True)) + dtype.itemsize
-    memory = cupy.cuda.UnownedMemory(tensor.data_ptr(), past if tensor.numel() else 0, tensor, tensor.get_device())
+    memory = cupy.cuda.UnownedMemory(tensor.data_ptr(), past if tensor.numel() else 0, tensor, tensor.device.index or 0)
     return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(memory, 0), strides)
 
 
@@ -212,13 +212,17 @@ class _Sharing(Backend):
         unchanged: bool = False,
         facts: Known | None = None,
     ) -> Callable[[], None]:
+        known = facts and [None if its is None else self._bridge.view(its) for its in facts]
+        if self._bridge.backend.reads_tensors:
+            with self._bridge.stream():
+                write = self._inner.prepare(grads, coefficients, facts=known)
+            return lambda: self._write(write, grads)
         if not ((unchanged and self._seen.anything) or self._seen.are(grads)):
             self._look_at(grads)
         # What the inner backend was given last counts only if it has taken all of it in: it may have been interrupted,
         # or have left a step with facts to the rule.
         unchanged, self._taken_in = self._taken_in, False
         with self._bridge.stream():
-            known = facts and [None if its is None else self._bridge.view(its) for its in facts]
             write = self._inner.prepare(self._views, coefficients, unchanged=unchanged, facts=known)
         self._taken_in = facts is None
         return lambda: self._write(write, grads)

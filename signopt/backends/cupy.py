@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from signopt._namespace import Array, compute_dtype_name
 from signopt.backends._base import Backend, Known
@@ -25,6 +26,7 @@ from signopt.backends._cuda_tables import (
     tiger_table,
     words_key,
 )
+from signopt.backends._interop import cupy_view
 from signopt.backends._storage import NEAREST, Storage
 from signopt.backends.portable import PortableBackend
 from signopt.roles import traits_of
@@ -60,6 +62,7 @@ class CupyBackend(Backend):
     """
 
     name: ClassVar[str] = "cupy"
+    reads_tensors: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class CupyBackend(Backend):
         """
         if facts is not None:
             portable = PortableBackend(self._params, self._momenta, self._roles, self._storage)
-            return portable.prepare(grads, coefficients, facts=facts)
+            return portable.prepare(_arrays(grads), coefficients, facts=facts)
         if self._draws:
             refuse_capture()
         if isinstance(coefficients, MuonCoefficients):
@@ -120,7 +123,7 @@ class CupyBackend(Backend):
 
     def _muon(self, grads: Sequence[Array], coefficients: MuonCoefficients) -> Callable[[], None]:
         with self._device:
-            write = prepare_muon(self._params, self._momenta, grads, coefficients, self._storage)
+            write = prepare_muon(self._params, self._momenta, _arrays(grads), coefficients, self._storage)
 
         def on_device() -> None:
             with self._device:
@@ -139,7 +142,7 @@ class CupyBackend(Backend):
             return
         unusual = self._unusual(location.layout)
         if unusual not in self._plans:
-            self._plans[unusual] = self._grouped(grads)
+            self._plans[unusual] = self._grouped(location.layout)
         self._grads.point_to(location.addresses)
         self._groups, self._adopted = self._plans[unusual], location
 
@@ -148,15 +151,20 @@ class CupyBackend(Backend):
             return ()
         return tuple((i, own) for i, own in enumerate(layout) if own != self._plain_strides[i])
 
-    def _grouped(self, grads: Sequence[Array]) -> list[_Group]:
+    def _grouped(self, layout: Layout) -> list[_Group]:
         groups: dict[tuple[str, str, bool], list[Slot]] = defaultdict(list)
-        arrays = zip(self._params, self._momenta, grads, self._traits, strict=True)
-        for index, (param, momentum, grad, traits) in enumerate(arrays):
+        arrays = zip(self._params, self._momenta, layout, self._traits, strict=True)
+        for index, (param, momentum, grad_strides, traits) in enumerate(arrays):
             if param.size:
                 numbers = self._storage.number(index), self._storage.rest(index)
-                slot = Slot(param, momentum, index, grad.strides, traits, *numbers)
+                slot = Slot(param, momentum, index, grad_strides, traits, *numbers)
                 groups[slot.key].append(slot)
         return [_Group(key, slots, self._storage.of(slots[0].param), self._device.id) for key, slots in groups.items()]
+
+
+def _arrays(grads: Sequence[Array]) -> list[Array]:
+    """``grads`` as CuPy arrays; they may be torch's tensors."""
+    return [cupy_view(grad) if is_torch_array(grad) else grad for grad in grads]
 
 
 def _launch(launches: Sequence[Launch]) -> None:

@@ -75,6 +75,8 @@ class HostDevice:
         How many there have been.
     traffic : int
         Bytes of global memory that kernels loaded and stored 128 bits at a time.
+    lent : dict
+        Memory that somebody else has allocated and kernels may use: {address: bytes}.
     """
 
     runtime: ModuleType
@@ -96,6 +98,7 @@ class HostDevice:
     _in_use: int = 0
     _memory: dict[int, _Allocation] = field(default_factory=dict)
     _objects: dict[int, Any] = field(default_factory=dict)
+    lent: dict[int, int] = field(default_factory=dict)
     _capturing: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
 
     def handlers(self, group: str) -> dict[str, Callable[..., Any]]:
@@ -324,7 +327,8 @@ class HostDevice:
             raise self._driver_error(_FAULT_CODES[fault.kind], str(fault)) from fault
 
     def _ranges(self) -> np.ndarray:
-        device = sorted((address, address + item.size) for address, item in self._memory.items() if not item.host)
+        own = {address: item.size for address, item in self._memory.items() if not item.host}
+        device = sorted((address, address + size) for address, size in (own | self.lent).items())
         return np.asarray(device, dtype=np.uint64).reshape(-1, 2)
 
 
