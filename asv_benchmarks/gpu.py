@@ -94,8 +94,8 @@ def measure(kind: str, layout: str, rounds: int, steps: int) -> dict[str, Any]:
     for name, make in STEPS[kind].items():
         try:
             made[name] = make(shapes)
-            _turn(made[name], 3)
-            queue[name] = max(2, min(steps, int(LONGEST_TURN / _turn(made[name], 2)[1])))
+            _turn(made[name], 2)
+            queue[name] = max(1, min(steps, int(LONGEST_TURN / _turn(made[name], 2)[1])))
         # A contender that is not installed or does not run here is a line of the table.
         except Exception as error:
             made.pop(name, None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import cycle
 from typing import Any
 
@@ -181,12 +181,20 @@ def plain_products(shapes: Shapes) -> Step:
     return step
 
 
+@cache
+def iteration_of_torch() -> str:
+    """The source of torch's iteration, read before anything has replaced it."""
+    from torch.optim import _muon
+
+    return inspect.getsource(_muon._zeropower_via_newtonschulz)
+
+
 def torch_muon(shapes: Shapes, dtype: str) -> Step:
     """torch.optim.Muon, whose iteration is in bfloat16; in float32 with that one conversion taken out of its source."""
     import torch
     from torch.optim import _muon
 
-    source = inspect.getsource(_muon._zeropower_via_newtonschulz)
+    source = iteration_of_torch()
     if dtype == "float32":
         assert source.count("grad.bfloat16()") == 1
         source = source.replace("grad.bfloat16()", "grad.clone()")

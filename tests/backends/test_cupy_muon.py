@@ -129,11 +129,11 @@ def test_what_fails_before_the_launches_writes_nothing(monkeypatch):
     opt = signopt.Muon(params)
     calls = []
 
-    def fail(*_args):
+    def fail(_coefficients, stack):
         calls.append(1)
         if len(calls) == 2:
             raise MemoryError("no room")
-        return cupy.zeros((3, 4))
+        return cupy.zeros_like(stack)
 
     monkeypatch.setattr("signopt.backends._cuda_muon._iterated", fail)
     with pytest.raises(MemoryError):
@@ -141,6 +141,31 @@ def test_what_fails_before_the_launches_writes_nothing(monkeypatch):
     for name, param in opt.params.items():
         assert (cupy.asnumpy(param) == 1).all()
         assert not cupy.asnumpy(opt.momentum[name]).any()
+
+
+@pytest.mark.parametrize("decay", ["plain", "spectral"])
+@pytest.mark.parametrize("most", [1 << 26, 2 * 4 * 12])
+def test_matrices_of_one_shape_are_multiplied_together(decay, most, monkeypatch):
+    """In stacks as large as is allowed, beside others, and each gets what is its own."""
+    import cupy
+
+    from signopt.backends import _cuda_stacks
+
+    monkeypatch.setattr(_cuda_stacks, "STACK", most)
+    shapes = [(3, 4), (4, 3), (3, 4), (3, 2, 2), (3, 4), (1, 5)]
+    made = [random_triple(shape, np.float32, seed)[:2] for seed, shape in enumerate(shapes)]
+    params = [cupy.asarray(param) for param, _ in made]
+    stacks = []
+    iterated = importlib.import_module("signopt.backends._cuda_muon")._iterated
+    monkeypatch.setattr(
+        "signopt.backends._cuda_muon._iterated", lambda k, stack: [stacks.append(stack.shape), iterated(k, stack)][1]
+    )
+    signopt.Muon(params, lr=0.25, weight_decay=0.5, decay=decay).step([cupy.asarray(grad) for _, grad in made])
+    threes = [(4, 3, 4)] if most > 1000 else [(2, 3, 4), (2, 3, 4)]
+    assert stacks == [*threes, (1, 4, 3), (1, 1, 5)]
+    for param, (before, grad) in zip(params, made, strict=True):
+        wanted = signopt.muon(before, grad, np.zeros_like(before), lr=0.25, weight_decay=0.5, decay=decay)[0]
+        np.testing.assert_allclose(cupy.asnumpy(param), wanted, rtol=0, atol=2e-5)
 
 
 def test_without_cublas_the_error_says_what_to_install(monkeypatch):
