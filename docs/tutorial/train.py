@@ -159,14 +159,14 @@ def draw(runs, path):
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams.update({"svg.hashsalt": "signopt", "font.size": 11, "axes.grid": True, "grid.alpha": 0.3})
+    mpl.rcParams.update({"svg.hashsalt": "signopt", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.4, 3.8), layout="constrained")
     for (name, (losses, kept)), colour in zip(runs.items(), ("#0072b2", "#009e73", "#d55e00", "#777777"), strict=True):
-        axes.plot(smooth(losses), color=colour, label=f"{name}: {kept:.2f} on text not trained on")
+        axes.plot(smooth(losses), color=colour, label=f"{name}: {kept:.2f}")
     axes.set(xlabel="steps", ylabel="loss, nats a character", ylim=(1.0, 4.0))
-    axes.legend(fontsize=9)
+    axes.legend(title="on text not trained on", fontsize=9, title_fontsize=9)
     figure.savefig(path, metadata={"Date": None})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.causes import lacking, message_of
-from signopt.conformance.errors import PortBroke, PortHung, PortMisbehaved, PortNotRun, PortRaised
+from signopt.conformance.errors import PortBroke, PortHung, PortMisbehaved, PortNotRun, PortRaised, TargetError
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.protocol.values import type_name
 from signopt.conformance.watchdog import call_within
@@ -146,6 +146,8 @@ def _guarded(method: str, function: Callable[..., Any], *args: Any, seconds: flo
     except BaseException as error:
         if lacking(error):
             raise PortNotRun(f"{method}() raised {type(error).__name__}: {message_of(error)}") from error
+        if isinstance(error, TargetError):
+            raise PortNotRun(f"{method}: {message_of(error)}") from error
         raise PortRaised(method, error) from error
     finally:
         if os.getpid() != process:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.errors import TargetError
 from signopt.conformance.port import Arrays
 
 __all__ = ["OptaxPort"]
@@ -147,7 +148,18 @@ class OptaxPort:
 
         leaves = jax.tree_util.tree_leaves_with_path(self._state)
         found = {name: np.asarray(m) for path, m in leaves if (name := self._parameter_at(path)) is not None}
+        if self._key is not None and not found:
+            self._check_field([path for path, _ in leaves])
         return found if found.keys() == self._params.keys() else None
+
+    def _check_field(self, paths: list[tuple[Any, ...]]) -> None:
+        """A momentum in another field would be judged as one that is hidden, which sees less."""
+        kept = {str(_name(path[-2])) for path in paths if len(path) > 1 and _name(path[-1]) in self._params}
+        if kept:
+            raise TargetError(
+                f"the state has no field {self._key!r}, it has {', '.join(sorted(map(repr, kept)))}: give that of the "
+                "momentum as momentum=, or None if there is none"
+            )
 
 
 def _name(key: Any) -> str | None:

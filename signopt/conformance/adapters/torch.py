@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from signopt.conformance.errors import TargetError
 from signopt.conformance.port import Arrays
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class TorchPort:
             self._check_settable(hyper)
         self._params = {name: torch.nn.Parameter(self._placed(p.copy("K"))) for name, p in params.items()}
         self._optimizer = self._built(self._params, hyper)
-        self._stepped = False
+        self._stepped, self._remembers = False, bool(np.all([hyper.get("betas", hyper.get("beta", 1.0))]))
         for name, start in (momentum or {}).items():
             param = self._params[name]
             kept = start.astype(self._description.get("momentum_dtype") or start.dtype, order="K")
@@ -196,6 +197,11 @@ class TorchPort:
         """Return the live momentum: zeros before the first step, None if the optimizer has made none by then.
 
         Signum with β = 0 is such a case: some optimizers keep no buffer for it.
+
+        Raises
+        ------
+        TargetError
+            If the state has arrays like the parameters, and none under the key of the momentum.
         """
         if self._key is None:
             return None
@@ -203,8 +209,21 @@ class TorchPort:
         if not self._stepped and not any(states.values()):
             return {name: np.zeros_like(_shown(param)) for name, param in self._params.items()}
         if any(self._key not in state for state in states.values()):
+            self._check_key(states)
             return None
         return {name: _shown(state[self._key]) for name, state in states.items()}
+
+    def _check_key(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        """A momentum under another key would be judged as one that is hidden, which sees less."""
+        if not self._remembers or any(self._key in state for state in states.values()):
+            return
+        shapes = {name: param.shape for name, param in self._params.items() if param.ndim}
+        kept = {key for name in shapes for key, v in states[name].items() if getattr(v, "shape", None) == shapes[name]}
+        if kept:
+            raise TargetError(
+                f"the state has no {self._key!r}, it has {', '.join(sorted(map(repr, kept)))}: give the key of the "
+                "momentum as momentum=, or None if it is kept in a form of its own"
+            )
 
 
 def _shown(tensor: torch.Tensor) -> np.ndarray:

@@ -106,6 +106,8 @@ def _raise(error: Any) -> NoReturn:
         raise NotImplementedError(message)
     if kind == "target":
         raise PortUnavailable(message)
+    if kind == "choice":
+        raise PortLacks(message)
     if kind == "lacks":
         raise PortLacks(f"{name}: {message}")
     raise RemoteError(name, message, place)

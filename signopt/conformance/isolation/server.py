@@ -44,7 +44,7 @@ class _Server:
         # A port is foreign code: whatever it raises, even to leave the process, is its answer.
         except BaseException as error:
             out.clear()
-            outcome = {"error": _error(error)}
+            outcome = {"error": _error(error, made=self._port is not None)}
         changes = self._borrower.changes()
         head = {"number": head["number"], "changed": [number for number, _ in changes], **outcome}
         return join(head, [*(content for _, content in changes), *out])
@@ -101,10 +101,10 @@ def _array(array: np.ndarray[Any, Any] | np.generic, out: list[bytes]) -> list[A
     return [held.dtype.name, list(held.shape), sendable]
 
 
-def _error(error: BaseException) -> dict[str, str]:
+def _error(error: BaseException, *, made: bool) -> dict[str, str]:
     kind = "raised"
     if isinstance(error, TargetError):
-        kind = "target"
+        kind = "choice" if made else "target"
     elif isinstance(error, NotImplementedError):
         kind = "unsupported"
     elif lacking(error):

@@ -82,11 +82,23 @@ def _body(report: Report, width: int, table: bool) -> Iterator[str]:
     for failure in _examples(report):
         yield ""
         yield from _example(failure, width)
+    for result in _not_run(report):
+        yield ""
+        yield from _wrapped(f"{result.id}[{result.dtype}]: {result.reason}", width, mark="not_run")
     if columns:
         yield ""
         yield from _wrapped(_legend(report), width, style="dim")
         yield _columns(columns)
         yield from (_each if table else _groups)(report, columns, width)
+
+
+def _not_run(report: Report) -> list[CheckResult]:
+    """The first checks that did not run, each for another reason: in its line above it may be cut."""
+    firsts: dict[str, CheckResult] = {}
+    for result in report.checks:
+        if result.status == "not_run":
+            firsts.setdefault(result.reason, result)
+    return list(firsts.values())[:_EXAMPLES]
 
 
 def _columns(columns: Sequence[str]) -> str:

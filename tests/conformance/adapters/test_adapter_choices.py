@@ -99,6 +99,25 @@ def test_what_stands_beside_the_momentum_belongs_to_each_parameter_alone():
         each.step(GRADS)
 
 
+def test_a_momentum_under_another_key_is_a_mistake_of_the_port_file():
+    report = check(port(Lion, momentum="momentum_buffer"), only=["momentum"], dtypes=["float32"], diagnose=False)
+    assert report.verdict == "undecided"
+    assert "the state has no 'momentum_buffer', it has 'exp_avg'" in report.checks[0].reason
+    assert check(port(Lion, momentum=None), only=["momentum"], dtypes=["float32"]).verdict == "pass"
+
+
+def test_a_momentum_in_another_field_is_a_mistake_of_the_port_file():
+    optax = pytest.importorskip("optax")
+    from signopt.conformance.adapters.optax import OptaxPort
+
+    def lion(hyper):
+        return optax.lion(hyper["lr"], *hyper["betas"], weight_decay=hyper["weight_decay"])
+
+    report = check(OptaxPort("theirs", "lion", lion, momentum="m"), only=["momentum/written"], dtypes=["float32"])
+    assert report.verdict == "undecided"
+    assert "the state has no field 'm', it has 'mu'" in report.checks[0].reason
+
+
 def test_an_optimizer_that_demands_a_closure_gets_one():
     np.testing.assert_array_equal(after_a_step(port(Closing))["w"], after_a_step(port(Lion))["w"])
 
