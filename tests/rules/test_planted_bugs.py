@@ -56,7 +56,7 @@ BUGS = {
         ("divide(total, max(count, 1))", "total", "norm in place of RMS"),
         ("has_nan(xp, g, known)", "(g != g)", "NaN by element"),
         ("has_nan(xp, g, known)", "xp.any(xp.isinf(g))", "Inf in place of NaN"),
-        ("fence((p - traits.centre) * k.shrink) + traits.centre", "p * k.shrink", "no centre"),
+        ("fence((p - traits.centre) * k.shrink) + unfolded(traits.centre, p)", "p * k.shrink", "no centre"),
         ("xp.where(broken, m, new_m)", "new_m", "NaN enters m"),
         ("xp.where(broken, shrunk_p, healthy_p)", "healthy_p", "no NaN rule"),
         ("is_multiple(step, window)", "is_multiple(step - 1, window)", "the window decays one late"),
