@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from signopt._namespace import Array, namespace_of
@@ -16,33 +17,38 @@ STACK = 1 << 26
 
 
 def on_stacks(function: Callable[[Array], Array], arrays: Sequence[Array], batch_axis: int | None) -> list[Array]:
-    """``function``, which takes a (count, rows, cols) stack to another, of the matrices of each array, in its shape."""
-    import cupy
+    """``function`` of the matrices of each array, in its shape; it takes a matrix or a stack and gives another.
 
+    What has no like is not stacked: cuBLAS multiplies a single matrix faster as such than as a stack of one.
+    """
     matrices = [as_matrices(namespace_of(array), array, batch_axis, "param") for array in arrays]
-    stacks = [array.reshape(-1, *array.shape[-2:]) for array in matrices]
     results: list[Any] = [None] * len(arrays)
-    for indices in _alike(stacks):
-        some = [stacks[index] for index in indices]
-        result = function(some[0] if len(some) == 1 else cupy.concatenate(some))
-        first = 0
-        for index in indices:
-            count = len(stacks[index])
-            of_one = result[first : first + count].reshape(matrices[index].shape)
-            results[index] = from_matrices(namespace_of(of_one), of_one, tuple(arrays[index].shape), batch_axis)
-            first += count
+    for indices in _alike(matrices):
+        for index, result in zip(indices, _together(function, [matrices[i] for i in indices]), strict=True):
+            results[index] = from_matrices(namespace_of(result), result, tuple(arrays[index].shape), batch_axis)
     return results
 
 
-def _alike(stacks: Sequence[Array]) -> Iterator[list[int]]:
-    """The places of stacks of one shape and dtype, as many as fit together."""
+def _together(function: Callable[[Array], Array], alike: Sequence[Array]) -> list[Array]:
+    import cupy
+
+    if len(alike) == 1:
+        return [function(alike[0])]
+    stacks = [matrices.reshape(-1, *matrices.shape[-2:]) for matrices in alike]
+    ends = [*accumulate(map(len, stacks))]
+    parts = cupy.split(function(cupy.concatenate(stacks)), ends[:-1])
+    return [part.reshape(matrices.shape) for part, matrices in zip(parts, alike, strict=True)]
+
+
+def _alike(matrices: Sequence[Array]) -> Iterator[list[int]]:
+    """The places of matrices of one shape and dtype, as many as fit together."""
     groups: dict[Any, list[int]] = defaultdict(list)
-    for index, stack in enumerate(stacks):
-        groups[stack.shape[-2:], stack.dtype].append(index)
+    for index, one in enumerate(matrices):
+        groups[one.shape[-2:], one.dtype].append(index)
     for indices in groups.values():
         batch: list[int] = []
         for index in indices:
-            if batch and sum(stacks[each].nbytes for each in [*batch, index]) > STACK:
+            if batch and sum(matrices[each].nbytes for each in [*batch, index]) > STACK:
                 yield batch
                 batch = []
             batch.append(index)
