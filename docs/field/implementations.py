@@ -40,10 +40,12 @@ on it by hand, and agrees with what was read. *read*: its source was read at tha
 TAIL = """
 ## Read and not run
 
-The suite had no GPU, no XPU and no Julia, which DeepSpeed's FusedLion, the 8-bit Lion of bitsandbytes on XPU, the
-Triton kernel of lion-pytorch and Optimisers.jl need. bitsandbytes 0.49.2 takes no CPU tensors; the builder of DeepSpeed
-0.19.7 refuses a machine without an accelerator; llm-foundry imports Composer, which wants an older torch; hazdzz/Tiger
-and mrsteyk/tiger-pytorch are not published as packages.
+The suite had a GPU for minutes, no XPU and no Julia, which DeepSpeed's FusedLion, the 8-bit Lion of bitsandbytes on
+XPU and Optimisers.jl need. In those minutes the Triton kernel of lion-pytorch, which tunes itself for every size that
+it meets, was not done, and the CUDA library of bitsandbytes had ended the process (`invalid argument`, `ops.cu:142`).
+bitsandbytes 0.49.2 takes no CPU tensors; the builder of DeepSpeed 0.19.7 refuses a machine without an accelerator;
+llm-foundry imports Composer, which wants an older torch; hazdzz/Tiger and mrsteyk/tiger-pytorch are not published as
+packages.
 
 ## Not judged
 
