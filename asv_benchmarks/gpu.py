@@ -50,9 +50,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(STEPS), default=list(STEPS))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path, help="print the tables of a JSON file instead of measuring")
+    parser.add_argument("--page", type=Path, help="with --read: write them into this page, and the picture beside it")
     options = parser.parse_args()
     if options.read:
-        print(tables(json.loads(options.read.read_text())))
+        _show(json.loads(options.read.read_text()), options.page)
         return
     report: dict[str, Any] = {"device": device(), "steps": options.steps, "runs": []}
     for kind, layout in RUNS:
@@ -64,6 +65,18 @@ def main() -> None:
     print(tables(report))
     if options.out:
         options.out.with_suffix(".md").write_text(tables(report) + "\n")
+
+
+def _show(report: dict[str, Any], page: Path | None) -> None:
+    if page is None:
+        print(tables(report))
+        return
+    from picture import draw_gpu
+
+    before, mark, rest = page.read_text("utf-8").partition("<!-- measured -->\n")
+    page.write_text(before + mark + tables(report) + rest[rest.index("\n<!-- end -->") :], "utf-8")
+    titled = [(f"{LAYOUTS[run['layout']][0]}, {run['kind']}", run) for run in report["runs"]]
+    draw_gpu([each for each in titled if each[1]["layout"] in ("one", "gpt2", "gpt2-matrices")], page.parent)
 
 
 def device() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ matplotlib.rcParams["svg.hashsalt"] = "signopt"
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-__all__ = ["draw_growth", "draw_side_by_side"]
+__all__ = ["draw_gpu", "draw_growth", "draw_side_by_side"]
 
 LIMIT = "limit: in-place add"
 TITLES = {
@@ -24,6 +25,7 @@ TITLES = {
     "matrix": "one matrix of 1 024 × 4 096",
     "small-matrices": "small matrices",
 }
+GPU_COLOURS = {"signopt": "#e07b39", "limit": "#8c8c8c"}
 COLOURS = {1: "#9db8d2", 2: "#2f5d8a"}
 
 
@@ -92,3 +94,24 @@ def draw_growth(report: dict[str, Any], path: Path) -> None:
     axis.legend(fontsize=8)
     axis.set_title(f"{report['processor']}; {report['threads']} threads, medians", fontsize=9)
     figure.savefig(path, metadata={"Date": None})
+
+
+def draw_gpu(runs: Sequence[tuple[str, dict[str, Any]]], folder: Path) -> None:
+    """Bars of microseconds per step for each titled run, one below the other: ``_static/gpu.svg`` in ``folder``."""
+    heights = [0.24 * len(run["seconds"]) + 0.8 for _, run in runs]
+    figure, axes = plt.subplots(
+        len(runs), 1, figsize=(4.4, sum(heights)), layout="constrained", gridspec_kw={"height_ratios": heights}
+    )
+    for axis, (title, run) in zip(axes, runs, strict=True):
+        medians = {name: statistics.median(times) * 1e6 for name, times in run["seconds"].items()}
+        names = sorted(medians, key=medians.__getitem__, reverse=True)
+        colours = [GPU_COLOURS.get(name.split()[0].rstrip(":"), "#6f9bc8") for name in names]
+        bars = axis.barh(names, [medians[name] for name in names], color=colours)
+        axis.bar_label(bars, fmt="%.0f", fontsize=7, padding=2)
+        axis.set_xscale("log")
+        axis.margins(x=0.2)
+        axis.tick_params(labelsize=7)
+        axis.set_title(title, fontsize=8)
+        axis.set_xlabel("µs per step", fontsize=7)
+    figure.savefig(folder / "_static" / "gpu.svg", metadata={"Date": None})
+    plt.close(figure)

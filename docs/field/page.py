@@ -65,7 +65,8 @@ def _head(ran: Sequence[Result], present: int) -> str:
 <!-- Written by `python -m docs.field page`; edit the findings, not this file. -->
 
 {present} implementations that other people publish, each held to the rule that it names, and {len(ran) - present}
-releases of the past. Suite {suites}, profile {profiles}, run {when} on {machines}, without a GPU but for `triton` and `cuda`.
+releases of the past. Suite {suites}, profile {profiles}, run {when} on {machines}; without a
+GPU, but for `triton` and `cuda`.
 `bash docs/field/run.sh FOLDER` makes the environment, runs the matrix and writes this page.
 
 A port fails only if it contradicts its rule. The order of evaluation, the sign of NaN, whether subnormals survive
