@@ -109,6 +109,7 @@ def draw_gpu(runs: Sequence[tuple[str, dict[str, Any]]], folder: Path) -> None:
         bars = axis.barh(names, [medians[name] for name in names], color=colours)
         axis.bar_label(bars, fmt="%.0f", fontsize=7, padding=2)
         axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter("")
         axis.margins(x=0.2)
         axis.tick_params(labelsize=7)
         axis.set_title(title, fontsize=8)
