@@ -2,12 +2,14 @@
 
     python docs/muon_rates/measure.py trajectory [--matrices 100]
     python docs/muon_rates/measure.py mutants [--every 4] [--form parameters]
+    python docs/muon_rates/measure.py restricted [--every 4] [--form hidden]
 
 ``trajectory`` takes random matrices through five applications in 16 bits: right ones, in several orders, and wrong
 ones. For each it says in how many matrices some application leaves the bound of one application, which is what the
 check ``trajectory/local`` asks, and in how many the end leaves twice the random spread, which it falls back on.
 ``mutants`` runs the suite over the wrong Muons of `signopt.conformance.mutants`, with iterations or parameters in 16
-bits.
+bits; ``restricted`` over the same in float32 as ports that can be asked less: that hide their momentum, do not let it
+be set, have fixed what real ports have fixed, or take nothing but matrices.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ import numpy as np
 
 from signopt.conformance import check
 from signopt.conformance.mutants import MUTANTS
+from signopt.conformance.numpy_ports import hide_momentum, unsettable
 from signopt.conformance.numpy_ports.muon import MuonPort
 from signopt.conformance.numpy_ports.muon_forms import JORDAN, cast_to, narrow
+from signopt.conformance.numpy_ports.wrappers import Wrapper
 from signopt.conformance.oracle.formats import FORMATS
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.exact import iterates, normalised
@@ -165,6 +169,66 @@ def ports(every: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"parameters and momentum in {dtype}", dtype, stored
 
 
+DEFAULTS: dict[str, Any] = {"ns_coefficients": JORDAN, "ns_steps": STEPS, "eps": 1e-7}
+ALL_DEFAULTS: dict[str, Any] = {**DEFAULTS, "beta": 0.95, "nesterov": True, "adjust_lr_fn": "original"}
+
+
+class Fixed(Wrapper):
+    """A port some of whose hyperparameters cannot be set."""
+
+    def __init__(self, port: Any, values: Mapping[str, Any]) -> None:
+        super().__init__(port, {"fixed": list(values)})
+        self.values = values
+
+    def init(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None) -> None:
+        """Start the inner port with its own values."""
+        super().init(params, {**hyper, **self.values}, momentum)
+
+    def configure(self, hyper: Mapping[str, Any]) -> None:
+        """Change what can be changed."""
+        typed(Any, self.port).configure({**hyper, **self.values})
+
+
+class MatricesOnly(Wrapper):
+    """A port that refuses tensors of three and more axes."""
+
+    def init(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None) -> None:
+        """Start the inner port, if all are matrices or fewer axes."""
+        if any(param.ndim > 2 for param in params.values()):
+            raise ValueError("only matrices")
+        super().init(params, hyper, momentum)
+
+    def configure(self, hyper: Mapping[str, Any]) -> None:
+        """Pass it on."""
+        typed(Any, self.port).configure(hyper)
+
+
+RESTRICTED: dict[str, Callable[[Any], Any]] = {
+    "hidden momentum": hide_momentum,
+    "momentum that cannot be set": unsettable,
+    "hidden and not settable": lambda port: hide_momentum(unsettable(port)),
+    "coefficients, their number and ε fixed": lambda port: Fixed(port, DEFAULTS),
+    "matrices only": MatricesOnly,
+    "only η and λ free, matrices only, hidden, not settable": lambda port: hide_momentum(
+        unsettable(MatricesOnly(Fixed(port, ALL_DEFAULTS)))
+    ),
+}
+
+
+def restricted(options: argparse.Namespace) -> None:
+    """Print how many mutants are caught as ports that can be asked less, and which are not."""
+    chosen = {each.id: each for each in MUTANTS["muon"] if {"float32", "float64"} <= {*each.dtypes}}
+    chosen = {key: chosen[key] for key in list(chosen)[:: options.every]}
+    print("| port | of | caught in float32 | or in float64 | not caught |\n|---|---|---|---|---|")
+    for name, less in RESTRICTED.items():
+        if name.startswith(options.form):
+            single = missed({key: less(each()) for key, each in chosen.items()}, "float32")
+            left = missed({key: less(chosen[key]()) for key in single}, "float64")
+            listed, count = ", ".join(f"`{key}`" for key in left), len(chosen)
+            caught_in = f"{count - len(single)} | {count - len(left)}"
+            print(f"| {name} | {count} | {caught_in} | {listed or '–'} |", flush=True)
+
+
 def missed(made: Mapping[str, Any], dtype: str) -> list[str]:
     """The ports that no check fails; the checks that have caught others come first."""
     before: Counter[str] = Counter()
@@ -188,7 +252,7 @@ def mutants(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     np.seterr(all="ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -199,6 +263,10 @@ def main() -> None:
     two.add_argument("--every", type=int, default=1, help="only every so many-th mutant")
     two.add_argument("--form", default="", choices=("", "iteration", "parameters"), help="what has 16 bits")
     two.set_defaults(command=mutants)
+    three = commands.add_parser("restricted")
+    three.add_argument("--every", type=int, default=1, help="only every so many-th mutant")
+    three.add_argument("--form", default="", help="how the name of what is restricted begins")
+    three.set_defaults(command=restricted)
     options = parser.parse_args()
     options.command(options)
 

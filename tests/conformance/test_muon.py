@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -177,3 +178,48 @@ def test_the_spread_begins_where_a_hidden_momentum_may_be():
         scattered(u, exact, [(1.0, 0.0, 0.0)], 1e-7, "add", FORMATS["bfloat16"], error) for error in (0.0, 0.25)
     )
     assert 2 * known < uncertain < 2 * known + 4 * 0.25 / np.linalg.norm(u)
+
+
+FIXED = {"ns_coefficients": (3.4445, -4.7750, 2.0315), "ns_steps": 5, "eps": 1e-7}
+
+
+class FixedMuon(MuonPort):
+    """Coefficients, their number and ε as they are, whatever is asked."""
+
+    declared: ClassVar[Mapping[str, Any]] = {"fixed": list(FIXED)}
+
+    def init(self, params: Any, hyper: Any, momentum: Any = None) -> None:
+        """As asked, but for what is fixed."""
+        super().init(params, {**hyper, **FIXED}, momentum)
+
+    def configure(self, hyper: Any) -> None:
+        """As asked, but for what is fixed."""
+        super().configure({**hyper, **FIXED})
+
+
+def fixed(key: str) -> Any:
+    variant = next(each for each in WRONG if each.id == key)
+    return type(key, (FixedMuon,), {**variant.pieces, "declared": FixedMuon.declared})()
+
+
+@pytest.mark.parametrize(
+    ("key", "dtype", "only"),
+    [
+        ("lr-capped-high", "float32", "identity/digits"),
+        ("tensor-table-overflow", "float32", "matrices/forty"),
+        ("scale-matched-capped-high", "float32", "identity/sizes"),
+        ("small-u-skipped", "float32", "iteration/epsilon"),
+        pytest.param("gram-mirror-64", "float64", "polynomial/large-sides", marks=pytest.mark.thorough),
+        ("chunk-65536-skipped", "float64", "identity/large"),
+    ],
+)
+def test_a_port_with_fixed_coefficients_is_asked_with_those(key, dtype, only):
+    report = check(fixed(key), dtypes=[dtype], only=[only], diagnose=False)
+    assert report.verdict == "fail"
+
+
+def test_a_right_port_with_fixed_coefficients_is_not_accused():
+    only = ["identity/digits", "identity/betas", "matrices/forty", "iteration/epsilon", "identity/jumps"]
+    report = check(FixedMuon(), dtypes=["float32"], only=only)
+    assert report.verdict == "pass"
+    assert report.counts["passed"] == len(only)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from signopt.conformance.checks.muon.endurance import endures
+from signopt.conformance.checks.muon.fixed import with_its_own_coefficients
 from signopt.conformance.checks.muon.hybrid import flattens
 from signopt.conformance.checks.muon.narrow import small_decays_beside_ties
 from signopt.conformance.checks.muon.values import (
@@ -169,6 +170,9 @@ def sizes(s: Session) -> None:
 @muon_check("identity/large")
 def large(s: Session) -> None:
     """The same for 4 160 and 65 792 elements, where implementations cut into blocks."""
+    if "ns_coefficients" in s.habits.fixed:
+        with_its_own_coefficients(s, (1, 4200), (1, 65792))
+        return
     for shape in ((64, 65), (257, 256)):
         walk(s, (shape,), bare(s, weight_decay=0.0), theta=0.0)
 

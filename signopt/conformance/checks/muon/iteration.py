@@ -120,10 +120,10 @@ def small_values(s: Session) -> None:
 
 @muon_check("iteration/epsilon")
 def epsilon(s: Session) -> None:
-    """ε at norms of its own size: 1e-7 by default."""
+    """ε at norms of its own size, 1e-7 by default, and far above gradients whose step is small but there."""
     if small_range(s):
         raise NotApplicableError("float16 has no room beside 1e-7")
-    for size in (1e-7, 3e-8, 2e-6):
+    for size in (1e-7, 3e-8, 2e-6, 1e-13):
         walk(s, ((2, 2), (1, 3)), settings(s, eps=1e-7, weight_decay=0.0), 1, spectrum, theta=0.0, size=size)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.checks.muon.fixed import with_its_own_coefficients
 from signopt.conformance.checks.muon.hybrid import flattens
 from signopt.conformance.checks.muon.narrow import digits_beside_ties, same_at_every_step
 from signopt.conformance.checks.muon.values import (
@@ -89,6 +90,9 @@ def sides(s: Session) -> None:
 @muon_check("polynomial/large-sides")
 def large_sides(s: Session) -> None:
     """The same for 34, 66, 131, 1 100 and 4 200, where matrices are cut into tiles; dense, or two elements a row."""
+    if "ns_coefficients" in s.habits.fixed:
+        with_its_own_coefficients(s, (66, 68))
+        return
     for shape in ((34, 35), (66, 70), (70, 66)):
         for triple in (CUBE, FIFTH):
             _paired(s, shape, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0, lr=4096.0))

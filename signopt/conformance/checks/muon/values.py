@@ -83,14 +83,29 @@ def _plain(value: Any) -> Any:
 
 
 def bare(s: Session, **wanted: Any) -> dict[str, Any]:
-    """The same with the identity polynomial, which leaves X = u/(‖u‖ + ε)."""
-    return settings(s, ns_coefficients=IDENTITY, ns_steps=1, **wanted)
+    """The same with the identity polynomial, which leaves X = u/(‖u‖ + ε).
+
+    A port that has fixed its coefficients is asked with those, unless more than one application in 16 bits leaves no
+    radius: it is wider than that of the identity, but the same bugs are outside of it.
+
+    Raises
+    ------
+    NotApplicableError
+        If that is so, or one of ``wanted`` is fixed at another value.
+    """
+    fixed = {*s.habits.fixed}
+    if "ns_coefficients" in fixed and not coarse(s):
+        return settings(s, **wanted)
+    once = {} if "ns_steps" in fixed else {"ns_steps": 1}
+    return settings(s, ns_coefficients=IDENTITY, **once, **wanted)
 
 
 def simple(s: Session, **wanted: Any) -> dict[str, Any]:
-    """`bare` if the port lets its coefficients be set, else `settings`."""
-    free = s.habits.orthogonalizer is None and not {"ns_coefficients", "ns_steps"} & {*s.habits.fixed}
-    return bare(s, **wanted) if free else settings(s, **wanted)
+    """`bare` if the port can be asked for it, else `settings`."""
+    try:
+        return bare(s, **wanted)
+    except NotApplicableError:
+        return settings(s, **wanted)
 
 
 @contextmanager
