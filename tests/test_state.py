@@ -31,7 +31,7 @@ def through_file(opt, other, folder):
 @pytest.mark.parametrize("carry", [through_memory, through_file])
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_resumed_run_is_the_run(rule, dtype, carry, tmp_path):
     params, grads = make(dtype)
     opt = OPTIMIZERS[rule](params, **OPTIONS[rule])

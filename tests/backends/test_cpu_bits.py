@@ -81,7 +81,7 @@ def test_special_values(backend, storage, step):
 
 
 @EVERY
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_sizes_around_vectors_and_groups(backend, storage, step):
     tensors = [random_tensor((size,), storage, size) for size in EDGES]
     assert_is_the_rule(backend, tensors, step, roles=["matrix"] * len(tensors))
@@ -90,7 +90,7 @@ def test_sizes_around_vectors_and_groups(backend, storage, step):
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("size", [8191, 8193, 32768, 40959, 40961, 65535, 65537, 81921, 131073, 327680, 327683])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_sizes_around_blocks_and_chunks(backend, size, step):
     for role in ("matrix", "embedding"):
         assert_is_the_rule(backend, [random_tensor((size,), "f32", size)], step, roles=[role], threads=2)
@@ -98,7 +98,7 @@ def test_sizes_around_blocks_and_chunks(backend, size, step):
 
 @pytest.mark.parametrize("threads", range(1, 9))
 @pytest.mark.parametrize("storage", ["f32", "f64", "bf16"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_threads_change_nothing(backend, threads, storage):
     shapes = [(70_001,), (9, 10_007), (301, 101), (1000,), (5,), (3, 4)]
     tensors = [random_tensor(shape, storage, seed) for seed, shape in enumerate(shapes)]

@@ -44,7 +44,7 @@ def assert_rule(rule, tensors, coefficients, roles=None):
 @pytest.mark.parametrize(
     ("rule", "pair"), diagonal(["lion", "signum"], DTYPE_PAIRS, also=lambda rule, pair: pair == ("float32", "float32"))
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_size_and_alignment(rule, pair):
     param_dtype, momentum_dtype = pair
     assert_rule(rule, cases(param_dtype, momentum_dtype), COEFFICIENTS[rule])
@@ -100,7 +100,7 @@ def exact_squares(case):
 
 @pytest.mark.parametrize("order", ORDERS[1:])
 @pytest.mark.parametrize("rule", ["lion", "signum", "tiger"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_order_of_threads_does_not_matter(rule, order, host_device):
     tensors = cases("float32", "float32", finite=True)
     coefficients = COEFFICIENTS.get(rule) or tiger_coefficients(0)
@@ -132,7 +132,7 @@ def test_the_rms_is_within_one_ulp_of_the_exact_one(size, spread, dtype):
 
 
 @PAIRS
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_fifty_tiger_micro_steps(param_dtype, momentum_dtype):
     """Roles, windows, a schedule, rows of odd width and NaN in some tensors, against the rule run alongside.
 

@@ -94,7 +94,7 @@ def test_a_device_newer_than_nvrtc_gets_ptx(monkeypatch, host_device):
     diagonal(RULES, [*MODES, *(("nearest", *pair) for pair in DTYPE_PAIRS[6:])]),
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_ptx_fixes_every_rounding(rule, mode):
     rounding, param_dtype, momentum_dtype = mode
     ptx = compiled(rule, param_dtype, momentum_dtype, "compute_75", rounding)
@@ -111,7 +111,7 @@ def test_threads_never_wait_for_each_other(rule):
 
 @needs_disassembler
 @pytest.mark.parametrize(("rule", "rounding", "param_dtype", "momentum_dtype", "architecture"), COMBINATIONS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_machine_code(rule, rounding, param_dtype, momentum_dtype, architecture):
     """Random words move no bytes at all, and low halves their own two, read and written."""
     cubin = compiled(rule, param_dtype, momentum_dtype, f"sm_{architecture}", rounding)

@@ -219,7 +219,7 @@ QUICK = {
 
 
 @pytest.mark.parametrize("bug", [pytest.param(b, marks=[] if b in QUICK else pytest.mark.slow) for b in BUGS])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_planted_bug_is_seen(bug, monkeypatch, fresh_modules):
     from signopt.backends import _cuda_compile
 

@@ -92,14 +92,14 @@ def some(dtype, momentum_dtype, *, finite=False):
 
 
 @pytest.mark.parametrize(("rule", "storage"), diagonal(["lion", "signum"], MODES))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_sizes_and_alignments(rule, storage):
     mode, dtype, momentum_dtype = storage
     assert_rule(some(dtype, momentum_dtype), mode, drawn(rule))
 
 
 @pytest.mark.parametrize(("finite", "storage"), diagonal([True, False], MODES))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_tiger_without_rms_at_sizes_and_alignments(finite, storage):
     mode, dtype, momentum_dtype = storage
     tensors = [case for case in some(dtype, momentum_dtype, finite=finite) if case.size < 200]
@@ -134,7 +134,7 @@ def test_tiger_moves_by_the_rms_of_what_is_stored(role, mode, dtype):
 
 @SOME
 @RULES
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_any_strides(rule, mode, dtype):
     """Low halves keep the order of axes of their parameter."""
     import cupy

@@ -62,7 +62,7 @@ def follow(rule, states, grads, step):
         states[name] = getattr(signopt, rule)(param, grads[name], momentum, **OPTIONS[rule], **options)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_steps_are_the_pure_rule(rule, dtype, backend):
     if (rule, dtype, backend) == ("tiger", np.float64, "cupy"):
         pytest.skip(

@@ -42,7 +42,7 @@ def marks(dtype, backend, rule):
         for case in itertools.product(DTYPES, ["auto", "numpy"], OPTIMIZERS)
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_torch_tensors_are_updated_in_place(dtype, backend, rule):
     params, copies = tensors(dtype)
     opt = OPTIMIZERS[rule](params, backend=backend)

@@ -69,7 +69,7 @@ def expected_case(shape, spectrum, dtype, which):
 
 
 @pytest.mark.parametrize(("shape", "spectrum", "dtype"), CASES, ids=str)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_step_is_within_the_proven_radius(path, shape, spectrum, dtype):
     for which, hyper in enumerate(HYPERS):
         param, grad, momentum, expected, wanted_momentum = expected_case(shape, spectrum, dtype, which)

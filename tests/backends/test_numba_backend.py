@@ -47,7 +47,7 @@ def assembly(kernel, storage="f32", **options):
     diagonal((kernels._lion, kernels._signum), STORAGE),
     ids=lambda value: getattr(value, "__name__", value),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_nothing_is_contracted_and_the_loop_is_in_vectors(kernel, storage):
     code = assembly(kernel, storage)
     assert not CONTRACTION.search(code)
@@ -96,7 +96,7 @@ def test_a_nan_is_seen_wherever_it_is(storage):
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
 @pytest.mark.parametrize("step", ["tiger-within", "tiger-moves"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_tensor_too_large_for_a_cache_is_looked_at_by_one_thread_where_there_are_many(step, threads):
     shapes = [(1_300, 1_024), (66, 1_024), (69_001,), (300, 255), (40_000,)]
     tensors = [random_tensor(shape, "f64", seed) for seed, shape in enumerate(shapes)]

@@ -37,7 +37,7 @@ def stepped(backend, storage, role, facts, coefficients):
 @pytest.mark.parametrize("step", ["tiger-within", "tiger-moves"])
 @pytest.mark.parametrize("role", [*ROLES, "embedding by rows"])
 @pytest.mark.parametrize("name", ["numpy", "numba"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_bits_are_the_rules(name, role, step, broken):
     facts_role = "matrix" if role == "embedding by rows" else role
     role = role.removesuffix(" by rows")

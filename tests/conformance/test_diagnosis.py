@@ -89,7 +89,7 @@ def assert_named(report: Report, bug: str) -> None:
         ["lerp-decay-first", "difference", "double-inside", "decay-first-in-dtype"],
     ),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_bug_is_named_in_ports_of_other_orders(bug: str, order: str) -> None:
     port = find(MUTANTS, "lion", bug).over(find(RIGHT_PORTS, "lion", order))
     assert bug in names(port)
@@ -98,7 +98,7 @@ def test_the_bug_is_named_in_ports_of_other_orders(bug: str, order: str) -> None
 @pytest.mark.parametrize(
     ("bug", "wrap"), diagonal(["decay-missing", "sign-copysign", "momentum-not-written"], [hide_momentum, unsettable])
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_bug_is_named_in_ports_that_hide_their_momentum(bug: str, wrap: Any) -> None:
     assert bug in names(wrap(find(MUTANTS, "lion", bug)()))
 

@@ -337,7 +337,7 @@ def variants(table: Mapping[str, tuple[Variant, ...]], some: int = 1, most: int 
 
 
 @pytest.mark.parametrize(("variant", "dtype"), variants(of_signs(MUTANTS), SOME, 1))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_mutant_is_wrong_somewhere(variant: Variant, dtype: str) -> None:
     if variant.id in {"tensor-by-position", "tensor-by-given-order"}:
         with pytest.raises(ValueError, match="shape"):
@@ -347,7 +347,7 @@ def test_every_mutant_is_wrong_somewhere(variant: Variant, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("variant", "dtype"), variants(of_signs(RIGHT_PORTS), SOME // 2))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_no_right_port_is_wrong(variant: Variant, dtype: str) -> None:
     declares = {"hyper", "momentum_dtype", "roles"} & set(variant.pieces.get("declared", ()))
     if (

@@ -55,7 +55,7 @@ def test_stated_deviations_are_strict_xfails(tmp_path):
         ("hostile_ports:Unmakeable", "no such accelerator"),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_port_that_cannot_be_had_is_an_error_of_usage(tmp_path, target, message):
     done = run(tmp_path, f"--signopt-port={target}")
     assert done.returncode == 4

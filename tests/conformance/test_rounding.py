@@ -64,14 +64,14 @@ UNSEEN = {"tail-8", "tail-4", "tail-256", "block-exponent"}
 
 
 @pytest.mark.parametrize("name", some(FORMULAS, every=2))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_counting_all_words_catches_every_wrong_formula(name):
     report = check(IDS[name], only=["rounding/counted"])
     assert (report.verdict == "pass") == (name in UNSEEN), name
 
 
 @pytest.mark.parametrize("variant", some(RIGHT_ROUNDING, every=5), ids=lambda variant: variant.id)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_right_port_passes(variant):
     report = check(lambda: variant(seed=20))
     assert report.verdict == "pass", failed(report)
@@ -177,7 +177,7 @@ def test_the_checks_are_those_of_this_rule_alone():
         ("fair-coin", "every-size"),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_diagnosis_names_the_bug(name, asked):
     report = check(IDS[name](seed=9), only=[f"rounding/{asked}", "rounding/shapes"])
     assert name in [line.rpartition("/")[2].rstrip("]") for line in report.diagnosis]

@@ -153,7 +153,7 @@ def test_orders_are_permutations(order, host_device):
 @needs_device
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply", "divide"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_arithmetic_is_that_of_numpy(dtype, operation):
     import cupy
 

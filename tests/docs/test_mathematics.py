@@ -28,7 +28,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_figure_in_the_repository_is_the_one_that_the_script_draws(name, monkeypatch, tmp_path):
     page = load(name)
     drawn = tmp_path
@@ -128,7 +128,7 @@ def test_scaling_a_matrix_scales_every_later_step():
 
 
 @pytest.mark.parametrize("start", [0.1, 0.9])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_random_signs_leave_both_rules_at_the_size_computed(start):
     page = load("tiger")
     lr, decay, size = 0.1, 0.2, 20_000

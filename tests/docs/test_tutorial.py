@@ -29,7 +29,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*tutorial.OPTIMIZERS, "AdamW"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_loss_falls(name, monkeypatch):
     monkeypatch.setattr(tutorial, "CONTEXT", 24)
     losses, kept = tutorial.train(name, steps=25)
@@ -72,7 +72,7 @@ def reference(fronts):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports
 @pytest.mark.parametrize("front", ["by_arrays", "by_torch", "by_compiled_torch", "by_jitted_rule"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_front_trains_to_the_same_bits(front, fronts, reference):
     if "jitted" in front:
         pytest.importorskip("jax", reason="JAX is not installed")

@@ -42,7 +42,7 @@ def test_one_all_reduce_for_the_mean_square_and_the_nan_rule():
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4, 8])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_rms_is_numpys_on_any_number_of_devices(devices):
     def rms(array):
         return root_mean_square(namespace_of(array), array, "tensor")
@@ -63,7 +63,7 @@ def test_a_nan_in_one_shard_shrinks_the_whole_tensor(role):
 
 
 @pytest.mark.parametrize(("role", "broken"), diagonal(ROLES, [False, True]))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_scan_over_micro_steps(role, broken):
     p, g, m = near_zero()
     grads = np.stack([with_nan(g) if broken and t == 4 else g * np.float32(1 - t / 20) for t in range(12)])
@@ -120,7 +120,7 @@ def test_a_traced_schedule_is_correctly_rounded(schedules):
 
 
 @pytest.mark.parametrize(("role", "axis", "broken"), diagonal(ROLES, [0, 1], [True, False], also=one_of_each))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_facts_make_a_shard_a_part_of_the_whole(role, axis, broken):
     p, g, m = near_zero()
     arrays = p, with_nan(g) if broken else g, m

@@ -96,7 +96,7 @@ def test_a_rounding_that_changes_takes_or_gives_up_the_low_halves():
 
 @pytest.mark.parametrize("rounding", ["stochastic", "split"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_roundings_are_those_of_the_optimizers_on_arrays(kind, rounding):
     params = matrices(torch.bfloat16)
     optimizer = build(kind, params, rounding=rounding, seed=3)

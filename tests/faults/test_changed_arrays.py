@@ -238,7 +238,7 @@ def test_cupy_arrays_that_change(host_device):
 
 
 @ON_EVERY_BACKEND
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_gradients_that_only_the_rule_has_seen_are_not_taken_for_known(backend):
     """A step over shards is taken by the rule itself; the backend has then still to look at those gradients."""
     if backend == "numba":

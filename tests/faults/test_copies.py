@@ -77,7 +77,7 @@ def assert_independent(opt, grads, way):
         also=lambda backend, library, rule, steps, way: steps == 1 and (library, way) != ("torch", "pickle"),
     ),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_copy_is_independent(backend, library, rule, steps, way):
     if backend == "numba":
         pytest.importorskip("numba", reason="Numba is not installed")

@@ -119,7 +119,7 @@ def assert_every_line(backend, library, rule, **options):
         pytest.param("former", True, marks=pytest.mark.thorough),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_the_next_step_reads_its_own_gradients(backend, library, again, turned):
     assert_every_line(backend, library, signopt.Lion, turned=turned, again=again)
 

@@ -46,7 +46,7 @@ def interrupted(backend, threads, library, count):
 
 @HAS_TIMERS
 @pytest.mark.parametrize(("backend", "threads", "library"), EVERY_RUN)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_nothing_is_torn(backend, threads, library):
     found = interrupted(backend, threads, library, 40)
     assert found == {"step": WHOLE | {"interrupts": 40}, "load": WHOLE | {"interrupts": 40}}

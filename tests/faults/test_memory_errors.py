@@ -126,7 +126,7 @@ def marks(backend, rule, threads, momentum_dtype):
         for momentum_dtype in (None, "narrow")
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_step_without_memory(allocator, backend, rule, shapes, layout, threads, momentum_dtype):
     if backend == "portable" and momentum_dtype:
         pytest.skip("NumPy ends the process if it finds no memory while it copies bfloat16 as a whole")

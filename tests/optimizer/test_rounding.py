@@ -74,7 +74,7 @@ def test_split_training_is_float32_training(rule):
 
 @pytest.mark.parametrize("mode", ["stochastic", "split"])
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_torch_and_every_backend_have_the_same_bits(rule, mode):
     results = {}
     for backend in ("portable", "numpy", "numba", "torch", "torch portable"):

@@ -89,7 +89,7 @@ def test_float16_is_its_definition():
 @pytest.mark.parametrize(
     ("name", "library"), diagonal(FORMATS, LIBRARIES, also=lambda name, library: library != "dask")
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_library_gives_the_same_bits(name, library):
     function, dtype = FORMATS[name]
     into, out_of = LIBRARIES[library]

@@ -40,7 +40,7 @@ def name_of(value):
 @pytest.mark.parametrize(
     ("library_and_dtype", "name", "shape"), diagonal(LIBRARY_DTYPES, OPTIONS, SHAPES, also=costs_little), ids=name_of
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_library_takes_numpys_step(library_and_dtype, name, shape):
     (library, dtype), options = library_and_dtype, OPTIONS[name]
     into, out_of = LIBRARIES[library]
@@ -65,7 +65,7 @@ def test_the_final_bracket_has_the_same_bits(library, dtype):
 
 
 @pytest.mark.parametrize(("value", "library"), diagonal([np.nan, np.inf, -np.inf], LIBRARIES))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_what_is_not_finite_spoils_the_matrix_everywhere(library, value):
     into, out_of = LIBRARIES[library]
     arrays = random_triple((3, 4), np.float32)
@@ -83,7 +83,7 @@ def test_what_is_not_finite_spoils_the_matrix_everywhere(library, value):
     ("magnitude", "library"),
     diagonal([0.0, 1e-35, 1e-30, 1e30, 1e38], LIBRARIES, also=lambda magnitude, library: library != "jax"),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_magnitudes_everywhere(library, magnitude):
     """Of normal numbers: XLA flushes others to zero on a CPU."""
     into, out_of = LIBRARIES[library]

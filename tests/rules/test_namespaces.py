@@ -46,7 +46,7 @@ LIBRARY_DTYPES = [
 
 @pytest.mark.parametrize(("library", "dtype"), LIBRARY_DTYPES, ids=lambda value: getattr(value, "__name__", value))
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_library_gives_numpys_bits(rule, library, dtype):
     into, out_of = LIBRARIES[library]
     arrays = random_triple((7, 6), dtype)

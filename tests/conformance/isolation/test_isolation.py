@@ -93,7 +93,7 @@ ALIKE = {"HangsInDescribe", "HangsInInit", "HangsInStep", "LacksAModuleInStep", 
 
 
 @pytest.mark.parametrize("name", some(FAILING, every=3, also={"Segfaults", "SpeaksForTheServer"}))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_what_is_wrong_fails_and_says_why(name):
     report = checked(name)
     assert report.verdict == "fail"
@@ -101,7 +101,7 @@ def test_what_is_wrong_fails_and_says_why(name):
 
 
 @pytest.mark.parametrize("name", keeping(UNDECIDED, [name for name in UNDECIDED if name not in ALIKE]))
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_what_did_not_run_is_undecided_and_says_why(name):
     began = time.monotonic()
     report = checked(name, limits=Limits(**{**vars(LIMITS), "message_seconds": 2.0, "total_seconds": 6.0}))

@@ -113,7 +113,7 @@ BREAKDOWNS = {
 
 
 @pytest.mark.parametrize("mode", BREAKDOWNS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_breakdown_is_named_in_bounded_time(mode):
     error, message = BREAKDOWNS[mode]
     began = time.monotonic()

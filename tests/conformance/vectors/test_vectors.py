@@ -55,7 +55,7 @@ def test_everything_together_is_under_two_and_a_half_megabytes():
 
 
 @pytest.mark.parametrize(("rule", "dtype"), FILES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_a_file_follows_its_schema(rule, dtype):
     schema = store.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -105,7 +105,7 @@ def test_every_order_has_bits_of_its_own(rule):
 
 @pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(7, id="in turn")])
 @pytest.mark.parametrize(("rule", "dtype"), [file for file in FILES if file[0] in SIGN_RULES])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_every_order_of_evaluation_is_admitted(rule, dtype, of):
     """The sets come from bounds; here the orders themselves are evaluated, each operation rounded exactly.
 
@@ -218,7 +218,7 @@ def failed(variant, rule, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", store.RULES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_no_right_port_is_accused(rule, dtype):
     for variant in RIGHT_PORTS[rule]:
         narrower = {"compute", "hyper", "momentum_dtype", *SPECIAL_MUONS} & set(variant().describe())

@@ -43,7 +43,7 @@ def ratio(u: np.ndarray, steps, precision: Precision, norm=plain_norm, order=pol
     diagonal(ORDERS, [1, 2, 5], also=lambda order, steps: steps == 1),
     ids=lambda value: getattr(value, "__name__", value),
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_no_order_of_evaluation_leaves_the_radius(order, steps):
     for index, shape in enumerate(SHAPES):
         for spread in (0.0, 2.0):
@@ -68,7 +68,7 @@ def test_no_norm_leaves_it(norm):
 
 
 @pytest.mark.parametrize("triple", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (2.0, -1.5, 0.5)])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_other_coefficients(triple):
     for index, shape in enumerate(SHAPES):
         for order in (horner, ORDERS[3], ORDERS[4]):

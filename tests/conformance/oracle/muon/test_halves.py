@@ -68,7 +68,7 @@ QUINTIC = [
 @pytest.mark.parametrize("storage", ["float32", "bfloat16"])
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize(("look", "expected"), [(None, "pass"), (lambda self, m, g, fresh: g + fresh, "fail")])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(look, expected, dtype, storage):
     declared = {"ns_dtype": dtype, "orthogonalizer": [0.9, 1.15], "dtypes": [storage]}
     pieces = {
@@ -92,7 +92,7 @@ def test_another_orthogonaliser_in_16_bits_must_turn_when_the_look_ahead_does(lo
         ("coefficients-decimals", "polynomial/digits"),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_what_is_smaller_than_a_spacing_shows_all_the_same(key, check_id, dtype):
     for judged, expected in ((port(MUTANTS, key), "fail"), (port(RIGHT_PORTS, "halves"), "pass")):
         judged.declared = {**judged.declared, "dtypes": [dtype]}

@@ -19,7 +19,7 @@ CHECKS = ["identity/norm", "identity/epsilon", "polynomial/mixed", "iteration/de
 
 @pytest.mark.parametrize("iteration", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("triple", [(1.0, 0.0, 0.0), (0.0, 0.0, 1.0), JORDAN])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 def test_it_is_no_larger_than_the_radius(iteration, triple):
     random = np.random.default_rng(0)
     precision = Precision.plain("float64" if iteration == "float64" else "float32", iteration)
