@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def measure(kind: str, layout: str, rounds: int, steps: int) -> dict[str, Any]:
             queued, done = _turn(step, queue[name])
             host[name].append(queued)
             seconds[name].append(done)
-    size = sum(_size(shape) for shape in shapes.values())
+    size = sum(map(prod, shapes.values()))
     made.clear()
     _free()
     return {
@@ -157,13 +158,6 @@ def _free() -> None:
     cupy.get_default_memory_pool().free_all_blocks()
     if "torch" in sys.modules:
         sys.modules["torch"].cuda.empty_cache()
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    product = 1
-    for side in shape:
-        product *= side
-    return product
 
 
 BYTES = {"float32": 20, "bfloat16": 10}

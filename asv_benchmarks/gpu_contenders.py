@@ -5,10 +5,10 @@ Gradients are other arrays at every step, as in training: two sets take turns.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import cycle
+from math import prod
 from typing import Any
 
 __all__ = ["LIMIT", "MUON_LIMIT", "NARROW", "STEPS", "WIDE", "Step"]
@@ -64,16 +64,9 @@ def in_place_add(shapes: Shapes, dtype: str = "float32") -> Step:
 
     source = {"float32": "p += m; m += g", "bfloat16": "p = (float)p + (float)m; m = (float)m + (float)g"}[dtype]
     add = cupy.ElementwiseKernel("T g", "T p, T m", source, "add")
-    size = sum(_size(shape) for shape in shapes.values())
+    size = sum(map(prod, shapes.values()))
     p, m, g = (cupy.zeros(size, dtype=dtype) for _ in "pmg")
     return lambda: add(g, p, m)
-
-
-def _size(shape: Sequence[int]) -> int:
-    product = 1
-    for side in shape:
-        product *= side
-    return product
 
 
 def signopt_cupy(shapes: Shapes, rule: str, dtype: str = "float32", **options: Any) -> Step:
@@ -181,33 +174,13 @@ def plain_products(shapes: Shapes) -> Step:
     return step
 
 
-@cache
-def iteration_of_torch() -> str:
-    """The source of torch's iteration, read before anything has replaced it."""
-    from torch.optim import _muon
-
-    return inspect.getsource(_muon._zeropower_via_newtonschulz)
-
-
 def torch_muon(shapes: Shapes, dtype: str) -> Step:
-    """torch.optim.Muon, whose iteration is in bfloat16; in float32 with that one conversion taken out of its source."""
+    """The contender of side_by_side.py, on the device."""
     import torch
-    from torch.optim import _muon
+    from muon_contenders import iterating_in
 
-    source = iteration_of_torch()
-    if dtype == "float32":
-        assert source.count("grad.bfloat16()") == 1
-        source = source.replace("grad.bfloat16()", "grad.clone()")
-    names: dict[str, Any] = dict(vars(_muon))
-    exec(source, names)
     params, give = torch_params(shapes)
-    optimizer = torch.optim.Muon(params, lr=LR, weight_decay=WEIGHT_DECAY)
-
-    def step() -> None:
-        _muon._zeropower_via_newtonschulz = names["_zeropower_via_newtonschulz"]
-        optimizer.step()
-
-    return stepping(step, give)
+    return stepping(iterating_in(dtype, torch.optim.Muon(params, lr=LR, weight_decay=WEIGHT_DECAY)), give)
 
 
 LION = {"betas": BETAS, "weight_decay": WEIGHT_DECAY}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -89,23 +89,36 @@ def naive_numpy(tensors: Tensors) -> Step:
 
 
 def torch_muon(tensors: Tensors, dtype: str = "float32") -> Step:
-    """torch.optim.Muon, whose iteration is in bfloat16; in float32 with that one conversion taken out of its source."""
+    """torch.optim.Muon, whose iteration is in bfloat16, or in float32."""
     import torch
+
+    return iterating_in(dtype, torch.optim.Muon(tensors.torch_params(), lr=LR, weight_decay=WEIGHT_DECAY))
+
+
+def iterating_in(dtype: str, optimizer: Any) -> Step:
+    """The step of a torch.optim.Muon; in float32 with the one conversion to bfloat16 taken out of torch's source."""
     from torch.optim import _muon
 
-    source = inspect.getsource(_muon._zeropower_via_newtonschulz)
+    source = iteration_of_torch()
     if dtype == "float32":
         assert source.count("grad.bfloat16()") == 1
         source = source.replace("grad.bfloat16()", "grad.clone()")
     names: dict[str, Any] = dict(vars(_muon))
     exec(source, names)
-    optimizer = torch.optim.Muon(tensors.torch_params(), lr=LR, weight_decay=WEIGHT_DECAY)
 
     def step() -> None:
         _muon._zeropower_via_newtonschulz = names["_zeropower_via_newtonschulz"]
         optimizer.step()
 
     return step
+
+
+@cache
+def iteration_of_torch() -> str:
+    """The source of torch's iteration, read before a contender has replaced it."""
+    from torch.optim import _muon
+
+    return inspect.getsource(_muon._zeropower_via_newtonschulz)
 
 
 def pytorch_optimizer_muon(tensors: Tensors) -> Step:

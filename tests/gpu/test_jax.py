@@ -11,7 +11,7 @@ import signopt  # noqa: E402
 from tests.backends.cupy_device import NO_GPU, on_gpu  # noqa: E402
 from tests.bits import special_triple  # noqa: E402
 from tests.engines.jax_cases import RULES, differing, near_zero  # noqa: E402
-from tests.engines.test_jax import HYPER, NARROW, stepping  # noqa: E402
+from tests.engines.test_jax import HYPER, NARROW, stepping, twice  # noqa: E402
 
 
 def device():
@@ -54,12 +54,8 @@ def test_a_rule_has_numpys_bits(rule, run):
 @pytest.mark.parametrize("dtype", NARROW)
 @pytest.mark.parametrize("rule", SIGNS)
 def test_narrow_dtypes_have_numpys_bits_after_two_steps_in_one_program(rule, dtype):
-    def two(param, grad, momentum):
-        param, momentum = stepping(rule)(param, grad, momentum)
-        return stepping(rule)(param, grad, momentum)
-
     arrays = near_zero(NARROW[dtype])
-    assert differing(jitted(two, *arrays), two(*arrays)) == [0, 0]
+    assert differing(jitted(twice(rule), *arrays), twice(rule)(*arrays)) == [0, 0]
 
 
 @pytest.mark.parametrize("rule", SIGNS)
@@ -81,13 +77,8 @@ def test_special_values_have_numpys_bits(rule, run):
 def test_without_the_fence_a_second_step_would_begin_from_numbers_that_were_not_stored(dtype, monkeypatch):
     """What was measured: XLA fuses no product and sum on this device, but keeps float32 between two steps."""
     monkeypatch.setattr("signopt._namespace.fence", lambda product: product)
-
-    def two(param, grad, momentum):
-        param, momentum = stepping("lion")(param, grad, momentum)
-        return stepping("lion")(param, grad, momentum)
-
     arrays = near_zero(NARROW[dtype])
-    assert differing(jitted(two, *arrays), two(*arrays)) != [0, 0]
+    assert differing(jitted(twice("lion"), *arrays), twice("lion")(*arrays)) != [0, 0]
 
 
 def test_muons_momentum_has_numpys_bits_and_its_product_all_digits():

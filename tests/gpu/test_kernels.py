@@ -124,9 +124,9 @@ def test_a_capture_of_muon_is_refused_or_right():
         try:
             opt.step([grad])
             graph = stream.end_capture()
-        except Exception as error:
+        except (RuntimeError, MemoryError) as error:
             print(f"refused: {type(error).__name__}: {error}")
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(RuntimeError):
                 stream.end_capture()
             assert bool((param == before).all())
             return
