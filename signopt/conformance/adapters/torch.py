@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +69,8 @@ class TorchPort:
     beside
         What else the optimizer expects in that state when it finds a momentum there: a mapping, copied for every
         parameter, or a function from the parameter to such a mapping.
+    constant
+        Hyperparameters that hold from the construction on: a ``configure`` that changes one is refused.
     device
         Where parameters, gradients and momentum are while the optimizer works, such as ``"cuda"``.
     named
@@ -101,12 +103,13 @@ class TorchPort:
         beside: Keywords | Callable[[torch.Tensor], Keywords] | None = None,
         *,
         named: bool = False,
+        constant: Sequence[str] = (),
         device: str = "cpu",
         **declarations: Any,
     ) -> None:
         self._device = device
         self._description = {"name": name, "rule": rule, **declarations}
-        self._build, self._settings, self._named = build, settings, named
+        self._build, self._settings, self._named, self._constant = build, settings, named, constant
         self._key, self._beside = momentum, beside or {}
         self._unknown: list[str] | None = None
         if settings is not None:
@@ -129,7 +132,7 @@ class TorchPort:
         if momentum is not None:
             self._check_settable(hyper)
         self._params = {name: torch.nn.Parameter(self._placed(p.copy("K"))) for name, p in params.items()}
-        self._optimizer = self._built(self._params, hyper)
+        self._optimizer, self._built_with = self._built(self._params, hyper), dict(hyper)
         self._stepped, self._remembers = False, bool(np.all([hyper.get("betas", hyper.get("beta", 1.0))]))
         for name, start in (momentum or {}).items():
             param = self._params[name]
@@ -172,6 +175,9 @@ class TorchPort:
 
     def _configure(self, hyper: Keywords) -> None:
         assert self._settings is not None
+        for name in self._constant:
+            if hyper[name] != self._built_with[name]:
+                raise ValueError(f"{self._description['name']} takes {name} only when it is built")
         groups, settings = self._optimizer.param_groups, self._settings(hyper)
         for group, entries in zip(
             groups, settings if isinstance(settings, list) else [settings] * len(groups), strict=True

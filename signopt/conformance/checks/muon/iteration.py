@@ -24,7 +24,9 @@ from signopt.conformance.session import NotApplicableError, Session
 
 AXES: tuple[tuple[Shape, ...], ...] = (
     ((7, 2, 3), (12, 2, 2)), ((8, 2, 1, 3), (8, 1, 2, 1), (2, 4, 1, 1), (2, 3, 2, 2)), ((3, 2, 1, 2, 2),), ((1, 3, 2),),
+    ((16, 1, 1), (1, 16, 1)), ((16, 1, 1, 1), (1, 1, 9, 1)),
 )  # fmt: skip
+"""In groups of as many axes; the last are vectors, whose scale shows best if the iteration has 16 bits."""
 
 
 @muon_check("iteration/default", "core", essential=True)

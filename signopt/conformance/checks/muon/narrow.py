@@ -67,13 +67,13 @@ def same_at_every_step(s: Session) -> None:
     """A gradient and its negative in turn, with β = 0, move the parameter by one X, to and fro, in every step.
 
     That holds for any number of applications, also in 16 bits, where several have no small radius: rounding to nearest
-    knows no sign.
+    knows no sign. An iteration that rounds at random may differ by what twins in one step differ by, four times.
     """
     wanted = {} if "ns_steps" in s.habits.fixed else {"ns_steps": 3}
-    shapes = ((2, 3), (3, 1))
     with asked(s), s.edge("beta = 0"):
-        run = s.start(tensors(s, shapes, size=0.0), settings(s, beta=0.0, weight_decay=0.0, lr=1.0, **wanted))
-        grads = tensors(s, shapes)
+        hyper = settings(s, beta=0.0, weight_decay=0.0, lr=1.0, **wanted)
+        grads = tensors(s, ((2, 3), (3, 1)))
+        run = s.start({name: np.zeros_like(g) for name, g in grads.items()}, hyper)
         first: dict[str, Array] = {}
         for count in range(12):
             before = {name: p.astype(np.float64) for name, p in run.param.items()}
@@ -81,5 +81,15 @@ def same_at_every_step(s: Session) -> None:
             for name, old in before.items():
                 moved = (run.param[name].astype(np.float64) - old) * (-1) ** count
                 slack = 8 * float(format_of(run.param[name].dtype).unit) * (np.abs(moved).max() + np.abs(old).max())
-                if not np.abs(moved - first.setdefault(name, moved)).max() <= slack:
+                away = np.abs(moved - first.setdefault(name, moved)).max()
+                if not away <= slack and not away <= slack + 4 * _between_twins(s, grads[name], hyper):
                     s.fail("equal gradients move the parameter differently from step to step", tensor=name)
+
+
+def _between_twins(s: Session, grad: Array, hyper: dict[str, Any]) -> float:
+    """How far apart one step from zero takes eight tensors with one gradient: no way, unless it rounds at random."""
+    grads = {f"twin{i}": grad.copy() for i in range(8)}
+    run = s.start({name: np.zeros_like(grad) for name in grads}, hyper)
+    run.step(grads)
+    moved = np.stack([p.astype(np.float64) for p in run.param.values()])
+    return float(np.ptp(moved, axis=0).max())

@@ -184,12 +184,12 @@ def _moved(
     size = np.abs(np.asarray(p, np.float64))
     moved = np.abs(enclosure.x.floats().reshape(p.shape)) * rates.moving
     decayed = rates.decaying * (size if pulled is shown else np.abs(pulled.floats()))
-    rounding = _bracket(size, moved, decayed, precision, float(rates.lr))
+    rounding = _bracket(size, moved, decayed, precision, rates)
     reach = (rates.moving * radius + rates.decaying * uncertain) * (
         1 + 16 * precision.elementwise + 8 * (precision.unit if precision.accumulates_wider else 0)
     )
     wide = precision.unstored
-    unstored = rounding if wide is precision else _bracket(size, moved, decayed, wide, float(rates.lr))
+    unstored = rounding if wide is precision else _bracket(size, moved, decayed, wide, rates)
     return exact, unstored + reach, rounding + reach, float(np.linalg.norm(rounding)) + reach
 
 
@@ -222,13 +222,16 @@ def _factor(rows: int, columns: int, adjust: str | None) -> Fraction:
     return dyadic(scale(rows, columns, adjust))
 
 
-def _bracket(size: Array, moved: Array, decayed: Array, precision: Precision, lr: float) -> Array:
+def _bracket(size: Array, moved: Array, decayed: Array, precision: Precision, rates: _Rates) -> Array:
     """Roundings of the bracket, in any order: 3u|p| + 9u(ηλ|D| + ηs|X|), and of what is stored in 16 bits."""
-    unit = precision.elementwise
-    of_x = 9 * unit + (4 * precision.unit if precision.unit > float(precision.compute.unit) else 0.0)
+    unit, lr = precision.elementwise, float(rates.lr)
+    of_x, lost = 9 * unit, 0.0
+    if precision.unit > float(precision.compute.unit):
+        of_x += 4 * precision.unit
+        lost = 4 * precision.tiny(precision.iteration) * (1 + lr) * (1 + float(rates.factor))
     rounding = 3 * unit * size + 9 * unit * decayed + of_x * moved
     stored = 2 * precision.storage_rounding * (size + decayed + moved)
     tiny = (
         8 * max(precision.tiny(precision.compute), precision.tiny(precision.storage)) * (1 + lr) * (1 + size + decayed)
     )
-    return np.asarray((rounding + stored) * (1 + 16 * unit) + tiny)
+    return np.asarray((rounding + stored) * (1 + 16 * unit) + tiny + (moved > 0) * lost)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from signopt.conformance import check
@@ -126,3 +127,48 @@ def test_a_momentum_goes_through_no_narrower_format_than_is_declared():
         judged = Through()
         judged.by = by
         assert verdict(judged, "bfloat16") == expected
+
+
+def in_bfloat16(**pieces):
+    """A port of float32 whose iteration is stored in bfloat16, with other pieces."""
+    declared = {"ns_dtype": "bfloat16", **pieces.pop("declared", {})}
+    whole = {**stored("bfloat16"), **pieces, "declared": declared}
+    return variant("muon", "other", "other pieces", dtypes=("float32",), **whole)()
+
+
+def outcome(judged, check_id):
+    return check(judged, dtypes=["float32"], only=[check_id], diagnose=False).verdict
+
+
+@pytest.mark.parametrize(("applications", "expected"), [(3, "pass"), (1, "fail")])
+def test_an_iteration_that_rounds_at_random_differs_from_step_to_step_by_so_much_and_no_more(applications, expected):
+    """heavyball rounds what it has normalised stochastically; a wrong one applies the polynomial less often later."""
+    random = np.random.default_rng(0)
+
+    def at_random(self, x):
+        bits = MuonPort.normalise(self, x).astype("float32").view(np.uint32)
+        up = random.integers(0, 1 << 16, bits.shape, np.uint32)
+        return ((bits + up) & np.uint32(0xFFFF0000)).view(np.float32)
+
+    def steps(self):
+        asked = MuonPort.steps(self)
+        return min(asked, applications) if asked == 3 and self.t > 1 else asked
+
+    assert outcome(in_bfloat16(normalise=at_random, steps=steps), "polynomial/steps") == expected
+
+
+@pytest.mark.parametrize(("sides", "expected"), [({}, "pass"), ({"sides": lambda self, shape: shape[-2:]}, "fail")])
+def test_a_scale_from_the_sides_of_a_kernel_is_seen_with_five_applications_in_16_bits(sides, expected):
+    fixed = {"fixed": ["ns_coefficients", "ns_steps"]}
+    assert outcome(in_bfloat16(declared=fixed, **sides), "iteration/axes") == expected
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, "pass"), (4, "fail")])
+def test_a_step_that_is_scaled_in_16_bits_may_underflow_there(times, expected):
+    """gram-newton-schulz multiplies X by the rate in bfloat16, where a rate of 1e-39 has five bits."""
+
+    def move(self, p, x, lr, wd):
+        scaled = (x * np.float32(times * lr)).astype("bfloat16").astype(p.dtype)
+        return p - scaled - np.float32(lr * wd) * p
+
+    assert outcome(in_bfloat16(move=move), "identity/subnormal") == expected
