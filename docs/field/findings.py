@@ -31,7 +31,7 @@ class Finding:
         ``"bug"``; or ``"choice"`` where the port computes another rule on purpose.
     checks
         The checks that fail because of it: ids, or patterns such as ``"roles/*"``; with a dtype after a colon where
-        only that one is concerned, as in ``"*:float64"``.
+        only that one is concerned, as in ``"*:float64"``. None if the documentation alone is wrong.
     title, argument
         What is computed instead, and why that is not the rule.
     source

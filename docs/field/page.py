@@ -135,7 +135,9 @@ def _said(diagnosis: str) -> str:
 
 
 def _checks(finding: Finding) -> str:
-    return "all that failed" if finding.checks == ("*",) else ", ".join(f"`{check}`" for check in finding.checks)
+    """What fails because of it; nothing if the documentation alone is wrong."""
+    named = ", ".join(f"`{check}`" for check in finding.checks) or "none"
+    return "all that failed" if finding.checks == ("*",) else named
 
 
 def _fixed(past: Sequence[Result], causes: Mapping[int, Sequence[Finding]]) -> str:

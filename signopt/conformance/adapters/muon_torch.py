@@ -248,7 +248,7 @@ def _of_omnimuon(hyper: Keywords) -> Keywords:
 def _omnimuon() -> Port:
     return TorchPort(
         "omnimuon", "muon", lambda params, hyper: import_module("omnimuon").Muon(params, **_of_omnimuon(hyper)),
-        _of_omnimuon, "momentum",
+        _of_omnimuon, None,
         version=version_of("omnimuon"), ns_dtype="float32", momentum_dtype="float32", eps_form="add",
         momentum_form="ema", decay="first", fixed=("ns_coefficients", "eps", "adjust_lr_fn"),
         other_rule=("vectors", "axes"),
