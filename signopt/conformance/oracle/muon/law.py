@@ -228,7 +228,7 @@ def _bracket(size: Array, moved: Array, decayed: Array, precision: Precision, ra
     of_x, lost = 9 * unit, 0.0
     if precision.unit > float(precision.compute.unit):
         of_x += 4 * precision.unit
-        lost = 4 * precision.tiny(precision.iteration) * (1 + lr) * (1 + float(rates.factor))
+        lost = 2 * precision.tiny(precision.iteration) * (1 + lr) * (1 + float(rates.factor))
     rounding = 3 * unit * size + 9 * unit * decayed + of_x * moved
     stored = 2 * precision.storage_rounding * (size + decayed + moved)
     tiny = (

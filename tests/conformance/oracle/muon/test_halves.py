@@ -12,6 +12,7 @@ from signopt.conformance.mutants import MUTANTS
 from signopt.conformance.numpy_ports import RIGHT_PORTS, hide_momentum
 from signopt.conformance.numpy_ports.muon import MuonPort
 from signopt.conformance.numpy_ports.muon_forms import narrow, stored
+from signopt.conformance.numpy_ports.pieces import bfloat16
 from signopt.conformance.numpy_ports.variant import variant
 
 HALVES = ("float16", "bfloat16")
@@ -168,7 +169,11 @@ def test_a_step_that_is_scaled_in_16_bits_may_underflow_there(times, expected):
     """gram-newton-schulz multiplies X by the rate in bfloat16, where a rate of 1e-39 has five bits."""
 
     def move(self, p, x, lr, wd):
-        scaled = (x * np.float32(times * lr)).astype("bfloat16").astype(p.dtype)
-        return p - scaled - np.float32(lr * wd) * p
+        return p - bfloat16(x * np.float32(times * lr)) - np.float32(lr * wd) * p
 
     assert outcome(in_bfloat16(move=move), "identity/subnormal") == expected
+
+
+@pytest.mark.parametrize("key", ["param-flushed", "gradient-flushed"])
+def test_what_is_flushed_shows_beside_an_iteration_in_16_bits(key):
+    assert outcome(narrow(port(MUTANTS, key), "bfloat16"), "identity/subnormal") == "fail"
