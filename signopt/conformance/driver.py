@@ -90,7 +90,7 @@ class Driver:
             self.call("init", params, dict(hyper))
             return
         try:
-            self.call("init", params, dict(hyper), {name: array.copy() for name, array in momentum.items()})
+            self.call("init", params, dict(hyper), dict(momentum))
         except PortRaised as error:
             if isinstance(error.cause, NotImplementedError):
                 raise NotImplementedError from error

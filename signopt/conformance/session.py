@@ -101,7 +101,7 @@ class Session:
     def start(self, params: Any, hyper: Mapping[str, Any], momentum: Any = None, *, as_given: bool = False) -> Run:
         """A run from ``params`` (an array or {name: array}) and from ``momentum``, else zeros.
 
-        ``as_given`` hands the port these very arrays, not copies.
+        ``as_given`` hands the port these very arrays, the momentum too, not copies.
         """
         tensors = params if isinstance(params, dict) else self.spread(params)
         wanted = momentum if momentum is None or isinstance(momentum, dict) else self.spread(momentum)
@@ -168,13 +168,17 @@ class Run:
 
     def _init(self, params: Tensors, momentum: Tensors | None, as_given: bool) -> None:
         driver = self.session.driver
-        self._trace(momentum)
+        kept = momentum and _copied(momentum)
+        self._trace(kept)
         try:
-            driver.init(params if as_given else _copied(params), self.hyper, momentum)
+            if as_given:
+                driver.init(params, self.hyper, momentum)
+            else:
+                driver.init(_copied(params), self.hyper, kept and _copied(kept))
         except NotImplementedError:
-            self._prepare(momentum or {})
+            self._prepare(kept or {})
             return
-        for name, values in (momentum or {}).items():
+        for name, values in (kept or {}).items():
             self.memory[name] = Momentum.shown(values, self._momentum_format(name))
 
     def _trace(self, momentum: Tensors | None) -> None:

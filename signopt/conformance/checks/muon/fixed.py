@@ -8,15 +8,17 @@ from signopt.conformance.session import NotApplicableError, Session
 __all__ = ["with_its_own_coefficients"]
 
 
-def with_its_own_coefficients(s: Session, *shapes: Shape) -> None:
-    """One step from zero, in float64: in float32 the radius is too wide for matrices so large.
+def with_its_own_coefficients(s: Session, *shapes: Shape, double_only: bool = False) -> None:
+    """One step from zero; ``double_only`` for matrices so large that the radius of float32 is too wide.
 
     Raises
     ------
     NotApplicableError
-        In other dtypes.
+        In dtypes whose radius is.
     """
-    if s.storage.name != "float64" or coarse(s):
+    if coarse(s) or s.storage.precision < 24:
+        raise NotApplicableError("ns_coefficients is fixed, and without others 16 bits have no useful bound here")
+    if double_only and s.storage.name != "float64":
         raise NotApplicableError("ns_coefficients is fixed, and without others only float64 has a useful bound here")
     for shape in shapes:
         walk(s, (shape,), settings(s, weight_decay=0.0), 1, spectrum, theta=0.0, values=(1.0, 0.5))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from signopt.conformance.checks.inputs import LAYOUTS
-from signopt.conformance.checks.muon.values import muon_check, normal, settings, spectrum
-from signopt.conformance.session import Session
+from signopt.conformance.checks.muon.values import muon_check, normal, settings, small_range, spectrum
+from signopt.conformance.session import Run, Session
 
 
 def _laid(s: Session, lay: Callable[[Any], Any], shape: tuple[int, int] = (5, 4)) -> Any:
@@ -40,15 +40,33 @@ def parameters(s: Session) -> None:
 
 @muon_check("handed/untouched", essential=True)
 def untouched(s: Session) -> None:
-    """The caller's gradient is the same after the step as before it, with look-ahead and without."""
+    """The caller's gradient is the same after the step as before it, with look-ahead and without.
+
+    Also if it is large, small, zero, strided or NaN, for which a port may have a way of its own.
+    """
     either: tuple[dict[str, Any], ...] = ({"nesterov": True}, {"nesterov": False})
     for wanted in ({},) if "nesterov" in s.habits.fixed else either:
         run = s.start({"a": normal(s, (3, 2)), "b": normal(s, (2, 3))}, settings(s, **wanted))
         for _ in range(2):
-            grads = {"a": spectrum(s, (3, 2)), "b": spectrum(s, (2, 3))}
-            before = {name: grad.copy() for name, grad in grads.items()}
-            run.step(grads, as_given=True)
-            s.expect_equal(grads, before, "the port changed the caller's gradient")
+            _untouched(s, run, {"a": spectrum(s, (3, 2)), "b": spectrum(s, (2, 3))})
+    far = 64.0 if small_range(s) else 1e6
+    for size in (far, 1 / far, 0.0):
+        run = s.start({"a": normal(s, (3, 2)), "b": normal(s, (1, 4))}, settings(s))
+        for _ in range(2):
+            _untouched(s, run, {"a": spectrum(s, (3, 2), size=size), "b": normal(s, (1, 4), size)})
+    for layout in ("transposed", "strided"):
+        run = s.start({"a": normal(s, (5, 4))}, settings(s))
+        _untouched(s, run, {"a": _laid(s, LAYOUTS[layout])})
+    with s.edge("a NaN in a gradient"):
+        run = s.start({"a": normal(s, (3, 2))}, settings(s))
+        _untouched(s, run, {"a": s.array(np.where(np.arange(6).reshape(3, 2) == 3, np.nan, 1.0))})
+
+
+def _untouched(s: Session, run: Run, grads: dict[str, Any]) -> None:
+    """One step, after which the gradients are what they were."""
+    before = {name: grad.copy() for name, grad in grads.items()}
+    run.step(grads, as_given=True)
+    s.expect_equal(grads, before, "the port changed the caller's gradient")
 
 
 @muon_check("handed/reused")

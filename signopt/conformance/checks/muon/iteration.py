@@ -23,9 +23,13 @@ from signopt.conformance.checks.muon.values import (
 from signopt.conformance.session import NotApplicableError, Session
 
 AXES: tuple[tuple[Shape, ...], ...] = (
-    ((7, 2, 3), (12, 2, 2)), ((8, 2, 1, 3), (8, 1, 2, 1), (2, 4, 1, 1), (2, 3, 2, 2)), ((3, 2, 1, 2, 2),), ((1, 3, 2),),
-    ((16, 1, 1), (1, 16, 1)), ((16, 1, 1, 1), (1, 1, 9, 1)),
-)  # fmt: skip
+    ((7, 2, 3), (12, 2, 2)),
+    ((8, 2, 1, 3), (8, 1, 2, 1), (2, 4, 1, 1), (2, 3, 2, 2), (1, 2, 3, 2)),
+    ((3, 2, 1, 2, 2),),
+    ((1, 3, 2),),
+    ((16, 1, 1), (1, 16, 1)),
+    ((16, 1, 1, 1), (1, 1, 9, 1)),
+)
 """In groups of as many axes; the last are vectors, whose scale shows best if the iteration has 16 bits."""
 
 
@@ -65,8 +69,10 @@ def several(s: Session) -> None:
 
 @muon_check("iteration/scale")
 def scale(s: Session) -> None:
-    """The scale by rows and columns, with either choice; 3 and 16 times as many rows as columns among them."""
-    shapes: tuple[Shape, ...] = ((8, 1), (1, 8), (12, 2), (2, 12), (9, 3), (32, 2), (33, 1), (6, 2))
+    """The scale by rows and columns, with either choice; 2, 3, 4, 6 and 16 times as many of one as of the other."""
+    shapes: tuple[Shape, ...] = (
+        (8, 1), (1, 8), (12, 2), (2, 12), (9, 3), (3, 9), (32, 2), (33, 1), (6, 2), (2, 6), (8, 2), (2, 8), (3, 6),
+    )  # fmt: skip
     for adjust in ("original", "match_rms_adamw"):
         with asked(s):
             walk(s, shapes, settings(s, adjust_lr_fn=adjust), 1, spectrum, theta=0.3, values=(1.0,))

@@ -82,6 +82,9 @@ def triples(s: Session) -> None:
 @muon_check("polynomial/sides")
 def sides(s: Session) -> None:
     """One monomial on sides of 5 to 18, dense: every row and column takes part in every product."""
+    if "ns_coefficients" in s.habits.fixed:
+        with_its_own_coefficients(s, (5, 6), (9, 9), (12, 18), (18, 12), (20, 18))
+        return
     for shape in ((5, 6), (7, 5), (9, 9), (12, 13), (18, 16), (16, 18)):
         for triple in (CUBE, FIFTH):
             walk(s, (shape,), settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0), 1, theta=0.0)
@@ -91,7 +94,7 @@ def sides(s: Session) -> None:
 def large_sides(s: Session) -> None:
     """The same for 34, 66, 131, 1 100 and 4 200, where matrices are cut into tiles; dense, or two elements a row."""
     if "ns_coefficients" in s.habits.fixed:
-        with_its_own_coefficients(s, (66, 68))
+        with_its_own_coefficients(s, (66, 68), double_only=True)
         return
     for shape in ((34, 35), (66, 70), (70, 66)):
         for triple in (CUBE, FIFTH):
@@ -115,13 +118,20 @@ def _paired(s: Session, shape: Shape, hyper: dict[str, Any]) -> None:
 
 @muon_check("polynomial/crossed")
 def crossed(s: Session) -> None:
-    """Two, three and four applications, with and without look-ahead, on tall, wide, and four-axis tensors."""
+    """Two and three applications, with and without look-ahead, on tall, wide, and four-axis tensors.
+
+    Also of a polynomial that turns the sign of some singular values and keeps that of others.
+    """
     shapes: tuple[Shape, ...] = ((6, 2), (2, 5), (1, 4), (4, 1))
     for count in (2, 3):
         for nesterov in (True, False):
             with asked(s):
                 hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=count, nesterov=nesterov)
                 walk(s, shapes, hyper, 2, spectrum, values=SPECTRUM)
+    for count in (1, 2):
+        with asked(s):
+            hyper = settings(s, ns_coefficients=(0.5, -1.5, 0.25), ns_steps=count, weight_decay=0.0)
+            walk(s, (*MIX, (1, 4)), hyper, 1, spectrum, theta=0.0, values=SPECTRUM)
     with asked(s), s.edge("four axes"):
         flattens(s)
         hyper = settings(s, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=3, nesterov=False)

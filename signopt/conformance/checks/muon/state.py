@@ -130,7 +130,7 @@ def under_one_gradient(s: Session) -> None:
 
 @muon_check("carried/tiny")
 def tiny(s: Session) -> None:
-    """Momenta below 1e-8 are kept and used, and in float32 those below the normal range are not far off."""
+    """Momenta below 1e-8 are kept and used, also beside large ones; in float32 subnormal ones are not far off."""
     if small_range(s):
         raise NotApplicableError("float16 has no numbers so small")
     walk(s, ((3, 2), (2, 2)), settings(s), 2, spectrum, momentum=1e-9, size=1e-9)
@@ -138,3 +138,7 @@ def tiny(s: Session) -> None:
     grads = spectrum(s, (3, 2)).astype(np.float64)
     grads[0] *= 1e-9
     run.step({"w0": s.array(grads)})
+    run = s.start({"w0": normal(s, (3, 2))}, settings(s))
+    for _ in range(2):
+        grads = spectrum(s, (3, 2)).astype(np.float64)
+        run.step({"w0": s.array(grads * [[1e-13], [1.0], [1e-20]])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from signopt.conformance.checks.muon.hybrid import by_another_rule, only_matrices
+from signopt.conformance.checks.muon.hybrid import by_another_rule, flattens, only_matrices
 from signopt.conformance.checks.muon.values import (
     MIX,
     Array,
@@ -20,7 +20,7 @@ from signopt.conformance.checks.muon.values import (
 )
 from signopt.conformance.errors import PortRaised
 from signopt.conformance.oracle.formats import FORMATS
-from signopt.conformance.session import NotApplicableError, Session
+from signopt.conformance.session import NotApplicableError, Run, Session
 
 NAMES = (
     "w10", "w9", "a.bias", "Z.embedding.weight", "lm_head.weight", "norm.scale", "blocks.1.embed", "enc/w", "dec/w",
@@ -47,16 +47,32 @@ def twins(s: Session) -> None:
     run.step(
         _named(s, shapes) | {"a": grad, "b": -grad, "c": grad.reshape(2, 3), "d": np.ascontiguousarray(grad[::-1])}
     )
+    _alike_as_matrices(s)
+
+
+def _alike_as_matrices(s: Session) -> None:
+    """Tensors of two, three and four axes that are matrices of one shape."""
+    with asked(s), s.edge("more than two axes"):
+        flattens(s)
+        shapes: dict[str, Shape] = {"a": (3, 4), "b": (3, 2, 2), "c": (3, 4, 1), "d": (3, 1, 2, 2)}
+        run = s.start(_named(s, shapes), settings(s))
+        for _ in range(2):
+            run.step(_named(s, shapes))
 
 
 @muon_check("matrices/names")
 def names(s: Session) -> None:
-    """Gradients belong to parameters by name, in whatever order they come; no name has a meaning of its own."""
+    """Gradients and momenta belong to parameters by name, in whatever order; no name has a meaning of its own."""
     shapes: dict[str, Shape] = dict.fromkeys(NAMES, (2, 2))
     run = s.start(_named(s, shapes), settings(s))
     run.step(_named(s, shapes))
     for _ in range(2):
         run.step(dict(reversed(_named(s, shapes).items())))
+    momenta = _named(s, shapes)
+    for given in (momenta, dict(reversed(momenta.items()))):
+        with asked(s):
+            run = s.start(_named(s, shapes), settings(s), given)
+            run.step(_named(s, shapes))
 
 
 @muon_check("matrices/eleven")
@@ -81,14 +97,23 @@ def forty(s: Session) -> None:
 
 @muon_check("matrices/absent")
 def absent(s: Session) -> None:
-    """A tensor without a gradient is left as it is, without decay, and goes on later; a port may refuse that."""
+    """A tensor without a gradient is left as it is, without decay, and goes on later; a port may refuse that.
+
+    It may be the first of three of one shape, and lack its gradient in the first step.
+    """
     shapes: dict[str, Shape] = {"a": (3, 2), "b": (2, 2), "c": (3, 2)}
     run = s.start(_named(s, shapes), settings(s))
     run.step(_named(s, shapes))
     with s.edge("a tensor without a gradient"):
-        run.step({name: grad for name, grad in _named(s, shapes).items() if name != "b"})
-        run.step(_named(s, shapes))
-        run.step({name: grad for name, grad in _named(s, shapes).items() if name != "a"})
+        _step_without(s, run, "b", "", "a")
+        run = s.start(_named(s, dict.fromkeys(shapes, (3, 2))), settings(s))
+        _step_without(s, run, "a", "b", "", "a", "")
+
+
+def _step_without(s: Session, run: Run, *absent: str) -> None:
+    """A step for each name, without the gradient of that name."""
+    for name in absent:
+        run.step({other: spectrum(s, p.shape) for other, p in run.param.items() if other != name})
 
 
 @muon_check("matrices/two-dtypes")
