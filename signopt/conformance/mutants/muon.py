@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from signopt.conformance.mutants.common import common
+from signopt.conformance.mutants.muon_blocks import BLOCKS
+from signopt.conformance.mutants.muon_company import COMPANY
 from signopt.conformance.mutants.muon_direction import DIRECTION, NORM, NORM_DOUBLE
 from signopt.conformance.mutants.muon_iteration import ITERATION, ITERATION_DOUBLE
 from signopt.conformance.mutants.muon_late import LATE
@@ -61,7 +63,7 @@ SOURCES: Mapping[str, str] = {
 _OWN = tuple(
     variant("muon", key, summary, SOURCES.get(key, ""), dtypes, **pieces)
     for rows, dtypes in (
-        ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL, *LATE], ("float32", "float64")),
+        ([*DIRECTION, *NORM, *ITERATION, *SHAPE, *SPECTRAL, *COMPANY, *BLOCKS, *LATE], ("float32", "float64")),
         ([*NORM_DOUBLE, *ITERATION_DOUBLE], ("float64",)),
         (STORED, HALVES),
     )

@@ -1,4 +1,4 @@
-"""Large matrices for ports that have their coefficients fixed."""
+"""Large matrices with the default coefficients, or those that a port has fixed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_its_own_coefficients(s: Session, *shapes: Shape, double_only: bool = Fa
         In dtypes whose radius is.
     """
     if coarse(s) or s.storage.precision < 24:
-        raise NotApplicableError("ns_coefficients is fixed, and without others 16 bits have no useful bound here")
+        raise NotApplicableError("in 16 bits five applications have no useful bound here")
     if double_only and s.storage.name != "float64":
         raise NotApplicableError("ns_coefficients is fixed, and without others only float64 has a useful bound here")
     for shape in shapes:

@@ -169,13 +169,13 @@ def sizes(s: Session) -> None:
 
 @muon_check("identity/large")
 def large(s: Session) -> None:
-    """The same for 4 160 and 65 792 elements, where implementations cut into blocks."""
+    """The same for 1 024 to 65 792 elements, where implementations cut into blocks that fit or do not."""
     if "ns_coefficients" in s.habits.fixed:
         with_its_own_coefficients(s, (1, 4200))
         with asked(s):
             with_its_own_coefficients(s, (1, 65792), double_only=True)
         return
-    for shape, steps in (((64, 65), 2), ((257, 256), 1)):
+    for shape, steps in (((32, 32), 1), ((64, 64), 1), ((64, 65), 2), ((257, 256), 1)):
         walk(s, (shape,), bare(s), steps, theta=0.25)
 
 

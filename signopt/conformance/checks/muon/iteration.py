@@ -12,6 +12,7 @@ from signopt.conformance.checks.muon.values import (
     Shape,
     asked,
     coarse,
+    double_range,
     muon_check,
     normal,
     settings,
@@ -62,8 +63,8 @@ def plain(s: Session) -> None:
 
 @muon_check("iteration/several")
 def several(s: Session) -> None:
-    """Sixteen steps on 2 × 2, and five on others, each from where the port is."""
-    walk(s, ((2, 2),), settings(s), 16, spectrum)
+    """Sixteen steps on 2 × 2, or forty if the iteration has more than 16 bits, and five on others."""
+    walk(s, ((2, 2),), settings(s), 16 if coarse(s) else 40, spectrum)
     walk(s, ((3, 2), (2, 3), (1, 4)), settings(s), 5, spectrum)
 
 
@@ -205,7 +206,7 @@ def many_applications(s: Session) -> None:
 @muon_check("iteration/range")
 def sizes_of_gradients(s: Session) -> None:
     """Gradients of any size within the range of the arithmetic give the same step."""
-    small, large = (1e-60, 1e60) if s.storage.name == "float64" else (1e-3, 1e9)
+    small, large = (1e-60, 1e60) if double_range(s) else (1e-3, 1e9)
     if small_range(s) or s.habits.ns_dtype:
         small, large = 1e-2, 50.0
     for size in (small, large):
@@ -217,7 +218,7 @@ def scaled_range(s: Session) -> None:
     """If the port declares range "scaled": also if the sum of squares overflows or underflows."""
     if s.habits.range != "scaled" or s.habits.ns_dtype or small_range(s):
         raise NotApplicableError('the port does not declare range "scaled"')
-    for size in (1e200, 1e-200) if s.storage.name == "float64" else (1e30, 1e-30):
+    for size in (1e200, 1e-200) if double_range(s) else (1e30, 1e-30):
         hyper: dict[str, Any] = settings(s, weight_decay=0.0)
         walk(s, ((2, 2), (3, 1)), hyper, 2, spectrum, theta=0.25, size=size)
 

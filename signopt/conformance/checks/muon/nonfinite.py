@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from signopt.conformance.checks.muon.values import muon_check, settings, spectrum, tensors, walk
+from signopt.conformance.checks.muon.hybrid import flattens
+from signopt.conformance.checks.muon.values import asked, muon_check, settings, spectrum, tensors, walk
 from signopt.conformance.session import Session
 
 SHAPES = ((3, 2), (2, 2))
@@ -18,11 +19,24 @@ def _with(s: Session, value: float) -> dict[str, np.ndarray]:
 
 @muon_check("spreading/nan-gradient")
 def nan_gradient(s: Session) -> None:
-    """A NaN in a gradient makes all of its matrix NaN, and its momentum there; other tensors are stepped as ever."""
+    """A NaN in a gradient makes all of its matrix NaN, of whatever shape, and its momentum there and nowhere else.
+
+    Other tensors are stepped as ever.
+    """
     with s.edge("a NaN in a gradient"):
         run = walk(s, SHAPES, settings(s), 1, spectrum)
         run.step(_with(s, np.nan))
         run.step(tensors(s, SHAPES, spectrum))
+    with s.edge("a NaN in a gradient"):
+        walk(s, SHAPES, settings(s), 0).step(_with(s, np.nan))
+    for shape in ((2, 4), (3, 3), (1, 3), (4, 1), (1, 1), (2, 3, 2)):
+        with s.edge(f"a NaN in a gradient of shape {shape}"), asked(s):
+            if len(shape) > 2:
+                flattens(s)
+            run = walk(s, (shape,), settings(s), 1, spectrum)
+            grad = spectrum(s, shape)
+            grad.flat[-1] = np.nan
+            run.step({"w0": grad})
 
 
 @muon_check("spreading/inf-gradient")
@@ -37,12 +51,13 @@ def inf_gradient(s: Session) -> None:
 
 @muon_check("spreading/parameter")
 def parameter(s: Session) -> None:
-    """A parameter that is NaN stays so and changes no other element."""
-    params = tensors(s, SHAPES)
-    params["w0"][0, 1] = np.nan
-    run = s.start(params, settings(s))
-    for _ in range(2):
-        run.step(tensors(s, SHAPES, spectrum))
+    """A parameter that is NaN or infinite stays so, or becomes NaN, and changes no other element."""
+    for value in (np.nan, np.inf):
+        params = tensors(s, SHAPES)
+        params["w0"][0, 1] = value
+        run = s.start(params, settings(s))
+        for _ in range(2):
+            run.step(tensors(s, SHAPES, spectrum))
 
 
 @muon_check("spreading/momentum")

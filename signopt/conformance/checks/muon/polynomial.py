@@ -59,13 +59,16 @@ def digits(s: Session) -> None:
 
 @muon_check("polynomial/steps")
 def steps(s: Session) -> None:
-    """It is applied as often as asked, 1 to 12 times, in the first step and in later ones; 0 may be refused."""
+    """It is applied as often as asked, 1 to 33 times, in the first step and in later ones; 0 may be refused."""
     if coarse(s):
         same_at_every_step(s)
     for count in (1, 2, 3, 4, 5, 6, 8, 10, 11, 12):
         walk(s, ((2, 3), (3, 1)), settings(s, ns_coefficients=SLOW, ns_steps=count), 1, spectrum, theta=0.0)
     hyper = settings(s, ns_coefficients=SLOW, ns_steps=3, weight_decay=0.0)
     walk(s, ((3, 3),), hyper, 12, spectrum, theta=0.0, values=(1.0,))
+    for shape in ((1, 2), (2, 1)):
+        hyper = settings(s, ns_coefficients=(1.0625, 0.0, 0.0), ns_steps=33, weight_decay=0.0)
+        walk(s, (shape,), hyper, theta=0.0)
     with s.edge("ns_steps = 0"):
         walk(s, ((2, 3), (3, 1)), settings(s, ns_steps=0), 2)
 
@@ -77,32 +80,40 @@ def triples(s: Session) -> None:
     for count in (3, 5, 2):
         with s.edge("a list of triples"):
             walk(s, ((2, 3), (3, 2)), settings(s, ns_coefficients=given, ns_steps=count), 2, spectrum, theta=0.0)
+    with s.edge("a list of triples"):
+        many = [(1 + k / 64, 0.0, 0.0) for k in range(-8, 12)]
+        walk(s, ((1, 2), (2, 1)), settings(s, ns_coefficients=many, ns_steps=18), theta=0.0)
 
 
 @muon_check("polynomial/sides")
 def sides(s: Session) -> None:
-    """One monomial on sides of 5 to 18, dense: every row and column takes part in every product."""
+    """One monomial on sides of 5 to 18, dense: every row and column takes part in every product.
+
+    Then five applications. Multiples of 8 and 16 are among the sides, for which there are kernels of their own.
+    """
     if "ns_coefficients" in s.habits.fixed:
         with_its_own_coefficients(s, (5, 6), (9, 9), (12, 18), (18, 12), (20, 18))
         return
-    for shape in ((5, 6), (7, 5), (9, 9), (12, 13), (18, 16), (16, 18)):
+    for shape in ((5, 6), (7, 5), (9, 9), (12, 13), (18, 16), (16, 18), (8, 8), (8, 16), (16, 8), (16, 16)):
         for triple in (CUBE, FIFTH):
             walk(s, (shape,), settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0), 1, theta=0.0)
+    with asked(s):
+        with_its_own_coefficients(s, (12, 18), (20, 18))
 
 
 @muon_check("polynomial/large-sides")
 def large_sides(s: Session) -> None:
-    """The same for 34, 66, 131, 1 100 and 4 200, where matrices are cut into tiles; dense, or two elements a row."""
+    """The same for 32 to 4 200, where matrices are cut into tiles that fit or do not; dense, or two elements a row."""
     if "ns_coefficients" in s.habits.fixed:
         with_its_own_coefficients(s, (66, 68), double_only=True)
         return
-    for shape in ((34, 35), (66, 70), (70, 66)):
+    for shape in ((34, 35), (66, 70), (70, 66), (64, 64)):
         for triple in (CUBE, FIFTH):
             _paired(s, shape, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0, lr=4096.0))
     _paired(s, (131, 130), settings(s, ns_coefficients=FIFTH, ns_steps=1, weight_decay=0.0, lr=4096.0))
     hyper = settings(s, ns_coefficients=CUBE, ns_steps=1, weight_decay=0.0)
     walk(s, ((34, 21),), hyper, 1, spectrum, theta=0.0, values=(1.0, 0.5))
-    walk(s, ((1, 1100), (4200, 1)), hyper, theta=0.0)
+    walk(s, ((1, 1100), (4200, 1), (2, 64), (32, 2), (1, 128), (256, 1), (1, 1024)), hyper, theta=0.0)
 
 
 def _paired(s: Session, shape: Shape, hyper: dict[str, Any]) -> None:

@@ -90,10 +90,13 @@ def rate(s: Session) -> None:
 
 @muon_check("changed/beta")
 def beta(s: Session) -> None:
-    """A β changed between steps holds from the next step on, and what the momentum held before keeps its weight."""
+    """A β changed between steps holds from the next step on, and what the momentum held before keeps its weight.
+
+    A port may refuse that.
+    """
     run = walk(s, MIX, simple(s), 1)
     for value in (0.5, 0.99, 0.8):
-        with asked(s):
+        with asked(s), s.edge("changing beta"):
             settings(s, beta=value)
             run.configure(beta=value)
             run.step(tensors(s, MIX))

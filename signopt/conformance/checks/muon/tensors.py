@@ -24,6 +24,7 @@ from signopt.conformance.session import NotApplicableError, Run, Session
 
 NAMES = (
     "w10", "w9", "a.bias", "Z.embedding.weight", "lm_head.weight", "norm.scale", "blocks.1.embed", "enc/w", "dec/w",
+    "W9", "a_bias",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def twins(s: Session) -> None:
     for _ in range(3):
         run.step(_named(s, shapes))
     grad = spectrum(s, (3, 2))
-    run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
+    run.step(_named(s, shapes) | {"a": grad, "d": grad}, as_given=True)
     run = s.start(_named(s, shapes), settings(s))
     run.step(_named(s, shapes) | {"a": grad, "d": grad.copy()})
     run.step(_named(s, shapes))
@@ -87,12 +88,13 @@ def eleven(s: Session) -> None:
 
 @muon_check("matrices/forty")
 def forty(s: Session) -> None:
-    """Forty small tensors are all stepped: tables of tensors have an end."""
-    shapes: dict[str, Shape] = {f"t{i}": (1 + i % 2, 2) for i in range(40)}
-    with asked(s):
-        run = s.start(_named(s, shapes), bare(s))
-        for _ in range(2):
-            run.step(_named(s, shapes))
+    """Forty small tensors, and 130, are all stepped: tables of tensors have an end."""
+    for count, steps in ((40, 2), (130, 1)):
+        shapes: dict[str, Shape] = {f"t{i}": (1 + i % 2, 2) for i in range(count)}
+        with asked(s):
+            run = s.start(_named(s, shapes), bare(s))
+            for _ in range(steps):
+                run.step(_named(s, shapes))
 
 
 @muon_check("matrices/absent")

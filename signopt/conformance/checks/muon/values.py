@@ -15,7 +15,7 @@ from signopt.conformance.session import NotApplicableError, Run, Session
 
 __all__ = [
     "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "asked", "bare", "coarse",
-    "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tensors", "walk",
+    "double_range", "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tensors", "walk",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -54,6 +54,11 @@ def coarse(s: Session) -> bool:
 def small_range(s: Session) -> bool:
     """Whether something of the port is kept in float16, which overflows at 65 504."""
     return "float16" in (s.storage.name, s.habits.ns_dtype, s.habits.momentum_dtype)
+
+
+def double_range(s: Session) -> bool:
+    """Whether all that the port keeps has the range of float64."""
+    return s.storage.name == "float64" and s.habits.momentum_dtype in (None, "float64")
 
 
 def settings(s: Session, **wanted: Any) -> dict[str, Any]:

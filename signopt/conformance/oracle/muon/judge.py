@@ -16,6 +16,7 @@ from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.exact import remembered
 from signopt.conformance.oracle.muon.habits import MuonHabits
 from signopt.conformance.oracle.muon.law import Expected, Forms, Known, expect, repeated
+from signopt.conformance.oracle.muon.nonfinite import finite_momentum_faults, not_finite_faults, spread_faults
 from signopt.conformance.oracle.muon.tensor import Tensor, distant_fault, outside, plain_fault, rounded_otherwise
 from signopt.conformance.oracle.muon.units import Precision
 from signopt.conformance.oracle.step import Fault, Judged, Step
@@ -110,7 +111,10 @@ class MuonJudge:
         p, g, new_p = (arrays[name].astype(np.float64) for arrays in (step.params, step.grads, step.new_params))
         storage = format_of(step.params[name].dtype)
         shown = None if new is None else new.astype(np.float64)
-        return Tensor(name, p, g, known, new_p, shown, storage, memory.storage if new is None else format_of(new.dtype))
+        old = memory.low if memory.low is memory.high else None
+        return Tensor(
+            name, p, g, known, old, new_p, shown, storage, memory.storage if new is None else format_of(new.dtype)
+        )
 
 
 def _known(memory: Momentum) -> Known | None:
@@ -145,7 +149,8 @@ def _judged(
         return [], Known.shown(np.zeros(tensor.p.shape)), ""
     known = tensor.known
     if known is None or not np.isfinite(tensor.g).all():
-        faults = list(_not_finite(tensor, hyper))
+        precision = habits.precision(tensor.storage, tensor.momentum)
+        faults = [*not_finite_faults(tensor, hyper), *finite_momentum_faults(tensor, hyper, forms, precision)]
         if habits.orthogonalizer is not None:
             faults = [fault for fault in faults if fault.quantity == "momentum"]
         return faults, _after(tensor, None), ""
@@ -193,7 +198,7 @@ def _faults(
     faults = list(_momentum_faults(tensor, expected)) or _stored_momentum_faults(tensor, expected, precision)
     if not finite.all() and habits.orthogonalizer is None:
         others = forms.decay.form == "plain" or not hyper["weight_decay"]
-        faults += _spread_faults(tensor, finite, expected, others)
+        faults += spread_faults(tensor, finite, expected, others)
     elif habits.orthogonalizer is not None and finite.all():
         faults += misaligned(
             tensor.name, tensor.p, tensor.new_p, expected, hyper, forms, habits.orthogonalizer, precision
@@ -255,32 +260,3 @@ def _stored_momentum_faults(tensor: Tensor, expected: Expected, precision: Preci
         return []
     exact, flushed = expected.momentum.value.floats(), precision.flush * precision.tiny(tensor.momentum)
     return rounded_otherwise(tensor, "momentum", tensor.new_m, exact, expected.fresh + flushed, tensor.momentum)
-
-
-def _spread_faults(tensor: Tensor, finite: Array, expected: Expected, others: bool) -> Iterator[Fault]:
-    """A parameter that is not finite stays so; with ``others``, those of its tensor go their own way."""
-    exact = expected.param.floats()
-    far = np.abs(tensor.new_p - exact)
-    inside = far <= expected.param_slack + 4 * np.spacing(np.abs(exact))
-    if others and np.isfinite(expected.param_norm) and not inside[finite].all():
-        at = int(np.flatnonzero(finite.ravel() & ~inside.ravel())[0])
-        message = "a parameter that is not finite changes others of its tensor"
-        yield distant_fault(tensor, "param", at, tensor.new_p, exact, expected.param_slack, message)
-    if np.isfinite(tensor.new_p[~finite]).any():
-        at = int(np.flatnonzero(~finite.ravel() & np.isfinite(tensor.new_p).ravel())[0])
-        yield plain_fault(
-            tensor, "param", at, tensor.new_p, "not finite", "a parameter that is not finite became finite"
-        )
-
-
-def _not_finite(tensor: Tensor, hyper: Mapping[str, Any]) -> Iterator[Fault]:
-    """NaN or Inf in the gradient or the momentum: all of the parameter is NaN, and the momentum not finite there."""
-    bad = ~np.isfinite(tensor.g)
-    if tensor.new_m is not None and np.isfinite(tensor.new_m[bad]).any():
-        at = int(np.flatnonzero(bad.ravel() & np.isfinite(tensor.new_m).ravel())[0])
-        message = "the gradient is not finite here, so the momentum must not be either"
-        yield plain_fault(tensor, "momentum", at, tensor.new_m, "not finite", message)
-    if hyper["lr"] and not np.isnan(tensor.new_p).all():
-        at = int(np.flatnonzero(~np.isnan(tensor.new_p).ravel())[0])
-        message = "the norm is NaN or infinite, so all of the parameter must become NaN"
-        yield plain_fault(tensor, "param", at, tensor.new_p, "nan", message)

@@ -21,7 +21,7 @@ from signopt.conformance.oracle.muon.radius import Enclosure, enclose
 from signopt.conformance.oracle.muon.spread import scattered
 from signopt.conformance.oracle.muon.units import Precision
 
-__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape", "repeated", "scale_of"]
+__all__ = ["Expected", "Forms", "Known", "expect", "matrix_shape", "momentum_slack", "repeated", "scale_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -94,8 +94,7 @@ def expect(
     u = look_ahead(used, gradient, beta, forms.momentum, bool(hyper["nesterov"]))
     sizes, size = known.sizes, np.abs(np.asarray(g, np.float64))
     there = (sizes + size) > 0
-    kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
-    kept = kept + there * 16 * precision.tiny(precision.compute)
+    kept = momentum_slack(known, g, beta, precision)
     fresh = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + 16 * precision.tiny(precision.compute)
     seen = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + there * 16 * _tiniest(precision)
     if read is None and precision.momentum_rounding:
@@ -105,6 +104,14 @@ def expect(
     radius = enclosure.least if least else enclosure.radius
     moved = _moved(p, u, enclosure, radius, hyper, forms, precision)
     return Expected(Known(momentum, kept), fresh, *moved, u, enclosure)
+
+
+def momentum_slack(known: Known, g: Array, beta: float, precision: Precision) -> Array:
+    """How far a legal momentum may be off after one step, storing it included; element by element."""
+    sizes, size = known.sizes, np.abs(np.asarray(g, np.float64))
+    there = (sizes + size) > 0
+    kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
+    return np.asarray(kept + there * 16 * precision.tiny(precision.compute))
 
 
 def repeated(g: Array, count: int, beta: float, form: str, precision: Precision) -> Known:

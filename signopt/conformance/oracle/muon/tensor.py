@@ -22,12 +22,13 @@ _ON_THE_WAY = 2.0**-23
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a step, in float64; ``new_m`` is None if the momentum is hidden."""
+    """One tensor of a step, in float64; ``old_m`` and ``new_m`` are None if the momentum is hidden."""
 
     name: str
     p: Array
     g: Array
     known: Known | None
+    old_m: Array | None
     new_p: Array
     new_m: Array | None
     storage: Format
