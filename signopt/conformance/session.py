@@ -167,19 +167,15 @@ class Run:
         self._init(params, momentum, as_given)
 
     def _init(self, params: Tensors, momentum: Tensors | None, as_given: bool) -> None:
-        driver = self.session.driver
         kept = momentum and _copied(momentum)
         self._trace(kept)
+        given = (params, momentum) if as_given else (_copied(params), kept and _copied(kept))
         try:
-            if as_given:
-                driver.init(params, self.hyper, momentum)
-            else:
-                driver.init(_copied(params), self.hyper, kept and _copied(kept))
+            self.session.driver.init(given[0], self.hyper, given[1])
         except NotImplementedError:
             self._prepare(kept or {})
             return
-        for name, values in (kept or {}).items():
-            self.memory[name] = Momentum.shown(values, self._momentum_format(name))
+        self.memory |= {n: Momentum.shown(m, self._momentum_format(n)) for n, m in (kept or {}).items()}
 
     def _trace(self, momentum: Tensors | None) -> None:
         self.trace = Trace(self.session.result.id, {n: a.copy() for n, a in self.param.items()}, momentum)
