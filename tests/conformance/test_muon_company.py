@@ -27,6 +27,8 @@ CAUGHT_BY = {
     "nan-poisons-momentum": "spreading/nan-gradient",
     "nan-halts-momentum": "spreading/nan-gradient",
     "param-infinite-clamped": "spreading/parameter",
+    "x-buffer-shared": "matrices/twins",
+    "table-8": "matrices/names",
     "table-64": "matrices/forty",
     "table-110": "matrices/forty",
     "gram-last-block-16-lost": "polynomial/large-sides",
@@ -43,6 +45,7 @@ CAUGHT_BY = {
     "axes-leading-one-dropped": "iteration/axes",
     "steps-capped-15": "polynomial/steps",
     "triples-capped-8": "polynomial/list",
+    "triples-in-one-cycle": "polynomial/list",
     "steps-late-one-less": "iteration/several",
     "chunk-last-1024-skipped": "identity/large",
     "chunk-4096-undecayed": "identity/large",
@@ -58,6 +61,13 @@ def test_every_one_of_them_has_its_check():
 def test_it_is_caught(key, identifier):
     variant = next(each for each in MUTANTS["muon"] if each.id == key)
     assert check(variant(), dtypes=["float32"], only=[identifier], diagnose=False).verdict == "fail"
+
+
+@pytest.mark.parametrize("key", ["norm-of-gradient", "norm-of-momentum"])
+def test_the_norm_of_something_else_is_not_divided_out_again(key):
+    variant = next(each for each in MUTANTS["muon"] if each.id == key)
+    only = ["identity/norm", "identity/look-ahead"]
+    assert check(variant(), dtypes=["float32"], only=only, diagnose=False).verdict == "fail"
 
 
 class Narrow(MuonPort):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,15 @@ def _triples_of_eight(self: MuonPort) -> list[Triple]:
     return [given[min(i, 7)] for i in range(len(given))]
 
 
+def _one_cycle(self: MuonPort) -> list[Triple]:
+    """The triples of a list in turn, going on from one tensor of a step to the next."""
+    given = self.hyper["ns_coefficients"]
+    if np.ndim(given) == 1:
+        return MuonPort.triples(self)
+    turning = self.memo.setdefault(f"cycle {self.t}", cycle([tuple(each) for each in given]))
+    return list(islice(turning, self.steps()))
+
+
 def _last_thousand_lost(p: Array) -> Any:
     return (w.positions(p) >= p.size - 1024) & (p.size % 1024 == 0)
 
@@ -136,6 +146,8 @@ BLOCKS: list[Row] = [
         "matrix": lambda self, x: MuonPort.matrix(self, x[0] if x.ndim == 4 and len(x) == 1 else x)}),
     ("steps-capped-15", "15 applications at most", {"steps": lambda self: min(15, int(self.hyper["ns_steps"]))}),
     ("triples-capped-8", "the eighth triple of a list for all after it", {"triples": _triples_of_eight}),
+    ("triples-in-one-cycle", "the triples of a list gone through in one cycle over all tensors", {
+        "triples": _one_cycle}),
     ("steps-late-one-less", "an application less after sixteen steps", {"steps": _one_less}),
     ("chunk-last-1024-skipped", "the last 1 024 elements skipped if such blocks fit", {
         "tamper": w.skip(_last_thousand_lost)}),

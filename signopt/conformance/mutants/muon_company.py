@@ -77,6 +77,24 @@ def _slots_by_place(self: MuonPort, grads: Arrays) -> None:
     self.t += 1
 
 
+def _buffer_by_shape(self: MuonPort, grads: Arrays) -> None:
+    """Every X first, in one buffer for each shape; then every parameter."""
+    buffers: dict[Any, Array] = {}
+    moves: dict[str, tuple[Array, Array, Array]] = {}
+    with np.errstate(all="ignore"):
+        for name, grad in grads.items():
+            work = self.compute(self.p[name].dtype)
+            p, m, g = (np.asarray(each).astype(work) for each in (self.p[name], self.m[name], grad))
+            fresh, x = self.remember(m, g), buffers.setdefault((p.shape, work.name), np.empty_like(p))
+            if p.size:
+                x[...] = self.orthogonalise(self.look(m, g, fresh))
+            moves[name] = p, fresh, x
+        for name, (p, fresh, x) in moves.items():
+            s = p.dtype.type(self.scale(p.shape) if p.size else 1) * x
+            self.keep(name, self.move(p, s, self.lr(), self.decay(name, p, s)), fresh)
+    self.t += 1
+
+
 def _noted(self: MuonPort, grads: Arrays, name: str) -> Array:
     self.memo["object"] = id(grads[name])
     return grads[name]
@@ -138,6 +156,9 @@ COMPANY: list[Row] = [
     ("nan-halts-momentum", "a momentum kept as it was wherever another element becomes NaN", _momentum_beside_nan(
         lambda m, fresh: np.where(np.isfinite(fresh), m, fresh))),
     ("param-infinite-clamped", "an infinite parameter taken for the largest number", {"move": _clamped}),
+    ("x-buffer-shared", "X of all tensors of a shape in one buffer until parameters are updated", {
+        "step": _buffer_by_shape}),
+    ("table-8", "tensors after the eighth skipped", {"visit": lambda self: list(self.p)[:8]}),
     ("table-64", "tensors after the 64th skipped", {"visit": lambda self: list(self.p)[:64]}),
     ("table-110", "tensors after the 110th skipped", {"visit": lambda self: list(self.p)[:110]}),
 ]  # fmt: skip

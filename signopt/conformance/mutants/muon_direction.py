@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,14 @@ def _joined(self: MuonPort, grads: Arrays) -> None:
     self.m = {name: kept.setdefault((m.shape, m.dtype, m.tobytes()), m) for name, m in self.m.items()}
 
 
-def _over_the_gradient(self: MuonPort, m: Array, g: Array, fresh: Array) -> Array:
-    u = MuonPort.look(self, m, g, fresh)
-    sizes = [max(float(np.linalg.norm(x)), 1e-30) for x in (u, g)]
-    return u * g.dtype.type(sizes[0] / sizes[1])
+def _norm_of(which: Callable[[Array, Array], Array]) -> dict[str, Any]:
+    """The norm of the gradient or of the new momentum for that of what is orthogonalised."""
+
+    def look(self: MuonPort, m: Array, g: Array, fresh: Array) -> Array:
+        self.memo["norm of another"] = np.linalg.norm(which(g, fresh))
+        return MuonPort.look(self, m, g, fresh)
+
+    return {"look": look, "norm": lambda self, x: x.dtype.type(self.memo["norm of another"])}
 
 
 def _divided(divisor: Any) -> dict[str, Any]:
@@ -139,8 +144,8 @@ NORM: list[Row] = [
         "divisor": lambda self, x: np.maximum(self.norm(x), x.dtype.type(1))}),
     ("norm-safety", "the norm times 1.02, as Polar Express takes it", _divided(
         lambda x: 1.02 * float(np.sqrt(np.sum(x * x))))),
-    ("norm-of-gradient", "divided by the norm of the gradient", {
-        "look": _over_the_gradient}),
+    ("norm-of-gradient", "divided by the norm of the gradient", _norm_of(lambda g, fresh: g)),
+    ("norm-of-momentum", "divided by the norm of the momentum", _norm_of(lambda g, fresh: fresh)),
     ("norm-first-kept", "the norm of the first step kept", {
         "norm": lambda self, x: self.memo.setdefault(("norm", x.shape), MuonPort.norm(self, x))}),
     ("norm-without-last", "the last element left out of the norm", _divided(
@@ -166,6 +171,8 @@ NORM: list[Row] = [
         "divisor": lambda self, x: self.norm(x) + x.dtype.type(self.eps() * (x.shape[1] / x.shape[0]) ** 0.5)}),
     ("epsilon-by-size", "ε times the number of elements", {
         "divisor": lambda self, x: self.norm(x) + x.dtype.type(self.eps() * x.size)}),
+    ("epsilon-by-root-of-size", "ε times the root of the number of elements", {
+        "divisor": lambda self, x: self.norm(x) + x.dtype.type(self.eps() * x.size**0.5)}),
     ("epsilon-either", "ε added where tall, and the least norm elsewhere", {
         "divisor": lambda self, x: (
             self.norm(x) + x.dtype.type(self.eps()) if x.shape[0] == x.shape[1]
