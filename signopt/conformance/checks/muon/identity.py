@@ -13,12 +13,12 @@ from signopt.conformance.checks.muon.values import (
     Shape,
     asked,
     bare,
-    coarse,
     muon_check,
     normal,
     settings,
     small_range,
     spectrum,
+    tailed,
     tensors,
     walk,
 )
@@ -177,6 +177,8 @@ def large(s: Session) -> None:
         return
     for shape, steps in (((32, 32), 1), ((64, 64), 1), ((64, 65), 2), ((257, 256), 1)):
         walk(s, (shape,), bare(s), steps, theta=0.25)
+    for shape, last in (((64, 65), 64), ((257, 256), 256)):
+        walk(s, (shape,), bare(s, weight_decay=0.0), 1, tailed, theta=0.0, last=last)
 
 
 @muon_check("identity/unequal")
@@ -202,7 +204,7 @@ def spectra(s: Session) -> None:
 @muon_check("identity/smallest-decay")
 def smallest_decay(s: Session) -> None:
     """With no gradient at all the parameter shrinks by η·λ·p, down to 64 units of rounding of it."""
-    if coarse(s) or s.storage.precision < 24:
+    if s.storage.precision < 24:
         small_decays_beside_ties(s)
         return
     unit = s.habits.precision(s.storage, s.storage).elementwise

@@ -15,17 +15,21 @@ from signopt.conformance.checks.muon.values import (
     MIX,
     SLOW,
     SPECTRUM,
+    TAILED,
     Shape,
     asked,
     coarse,
     muon_check,
     settings,
     spectrum,
+    tailed,
     walk,
 )
 from signopt.conformance.session import Session
 
 LINEAR = (2.0, 0.0, 0.0)
+LARGE = ((0.0, 64.0, 0.0), (0.0, 0.0, 64.0))
+"""Monomials beside which little is lost to underflow in float16."""
 
 
 @muon_check("polynomial/monomials", "core")
@@ -107,24 +111,34 @@ def large_sides(s: Session) -> None:
     if "ns_coefficients" in s.habits.fixed:
         with_its_own_coefficients(s, (66, 68), double_only=True)
         return
+    cube, fifth = (settings(s, ns_coefficients=each, ns_steps=1, weight_decay=0.0, lr=64.0) for each in LARGE)
     for shape in ((34, 35), (66, 70), (70, 66), (64, 64)):
-        for triple in (CUBE, FIFTH):
-            _paired(s, shape, settings(s, ns_coefficients=triple, ns_steps=1, weight_decay=0.0, lr=4096.0))
-    _paired(s, (131, 130), settings(s, ns_coefficients=FIFTH, ns_steps=1, weight_decay=0.0, lr=4096.0))
+        _paired(s, shape, cube)
+        _paired(s, shape, fifth)
+    _paired(s, (131, 130), fifth)
     hyper = settings(s, ns_coefficients=CUBE, ns_steps=1, weight_decay=0.0)
     walk(s, ((34, 21),), hyper, 1, spectrum, theta=0.0, values=(1.0, 0.5))
     walk(s, ((1, 1100), (4200, 1), (2, 64), (32, 2), (1, 128), (256, 1), (1, 1024)), hyper, theta=0.0)
+    walk(s, ((1, 1100), (4200, 1)), hyper, 1, tailed, theta=0.0)
 
 
 def _paired(s: Session, shape: Shape, hyper: dict[str, Any]) -> None:
-    """A gradient with two elements a row; neighbouring rows share a column, so that no product is diagonal."""
-    grad = np.zeros(shape)
-    rows, columns = shape
+    """Gradients with two elements a row; neighbouring rows share a column, so that no product is diagonal.
+
+    In the second the last two rows, and those that they share a column with, are by far the largest: what spoils the
+    end of a tile spoils most of X then. If there are more rows than columns, rows are columns and columns rows.
+    """
+    rows, columns = sorted(shape)
+    grad = np.zeros((rows, columns))
     for row in range(rows):
         grad[row, row % columns] = 1 + row % 3
         grad[row, (row + 17) % columns] = -1 - row % 2
-    run = s.start({"w": np.zeros(shape, s.dtype)}, hyper)
-    run.step({"w": s.array(grad)})
+    large = np.isin(np.arange(rows), [rows - 1, rows - 2, rows - 18, rows - 19])
+    last = np.where(large[:, None], grad, TAILED * grad)
+    if shape != (rows, columns):
+        grad, last = grad.T, last.T
+    run = s.start({name: np.zeros(shape, s.dtype) for name in ("even", "last")}, hyper)
+    run.step({"even": s.array(grad), "last": s.array(last)})
 
 
 @muon_check("polynomial/crossed")

@@ -1,4 +1,4 @@
-"""A 16-bit iteration, step by step: the one proof that there is for more than one application."""
+"""A 16-bit iteration: step by step, which is the one proof for more than one application, and where nothing rounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from signopt.conformance.checks.muon.values import Array, coarse, muon_check, settings, spectrum
+from signopt.conformance.checks.muon.values import (
+    CUBE,
+    FIFTH,
+    IDENTITY,
+    Array,
+    asked,
+    coarse,
+    muon_check,
+    settings,
+    spectrum,
+)
 from signopt.conformance.oracle.formats import format_of
 from signopt.conformance.oracle.muon.exact import schedule
 from signopt.conformance.oracle.muon.law import scale_of
@@ -14,6 +24,16 @@ from signopt.conformance.oracle.muon.trajectory import follows
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 MOST_STEPS = 5
+SIGNS: tuple[Array, ...] = tuple(
+    np.array(rows)
+    for rows in (
+        [[1]], [[1, 1], [1, 1]], [[1, -1], [1, 1]], [[1, -1, 1, 1]], [[1], [1], [-1], [1]], [[1, 0, 1], [-1, 0, 1]],
+        [[0, 1], [0, 0], [1, -1], [0, 1]], [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]],
+    )
+)  # fmt: skip
+"""Matrices with 1, 4 or 16 elements that are not zero, so that their norm is 1, 2 or 4."""
+EXACT = ((IDENTITY, 1), (CUBE, 1), (FIFTH, 1), ((2.0, -1.5, 0.5), 1), ((0.5, 0.0, 0.0), 7), ((0.5, 0.0, 0.0), 12))
+"""Polynomials, and how often they are applied: 16 bits hold all that an evaluation with such a matrix stores."""
 
 
 @muon_check("trajectory/local", "core")
@@ -23,14 +43,42 @@ def local(s: Session) -> None:
     The bound of one application holds in any dtype. It is proven for a port whose first applications are the same
     whatever their number; the iterates of others are held to the spread of random rounding instead.
     """
+    _asks_for_16_bits(s)
+    for shape in ((1, 1), (1, 3), (2, 2), (3, 3), (2, 3), (4, 1)):
+        for values in ((1.0,), (1.0, 0.6, 0.3)):
+            _follow(s, shape, spectrum(s, shape, values))
+
+
+@muon_check("trajectory/exact")
+def exact(s: Session) -> None:
+    """Where a 16-bit iteration has nothing to round it is as right as one in float32: signs, small coefficients."""
+    _asks_for_16_bits(s)
+    for triple, count in EXACT:
+        for size in (4.0, 32.0):
+            with asked(s):
+                hyper = {"lr": 1.0, "weight_decay": 0.0, "ns_coefficients": triple, "ns_steps": count}
+                _step_of_signs(s, size, hyper)
+
+
+def _step_of_signs(s: Session, size: float, wanted: dict[str, Any]) -> None:
+    """From zero without look-ahead, or from a momentum which the gradient keeps; either way u is the signs."""
+    grads = {f"w{i}": s.array(size * s.rng.choice((-1.0, 1.0)) * signs) for i, signs in enumerate(SIGNS)}
+    params = {name: np.zeros_like(grad) for name, grad in grads.items()}
+    if "nesterov" in s.habits.fixed:
+        hyper = settings(s, **wanted)
+        kept = 1 / (1 - hyper["beta"]) if s.habits.learnt.forms[0].momentum == "sum" else 1.0
+        run = s.start(params, hyper, {name: s.array(kept * grad) for name, grad in grads.items()})
+    else:
+        run = s.start(params, settings(s, beta=0.5, nesterov=False, **wanted))
+    run.step(grads)
+
+
+def _asks_for_16_bits(s: Session) -> None:
     habits = s.habits
     if not coarse(s) or not habits.ns_dtype or s.storage.precision < format_of(habits.ns_dtype).precision:
         raise NotApplicableError("the iteration has no 16 bits, or a parameter cannot show them")
     if habits.orthogonalizer is not None:
         raise NotApplicableError("the port declares an orthogonalizer of its own")
-    for shape in ((1, 1), (1, 3), (2, 2), (3, 3), (2, 3), (4, 1)):
-        for values in ((1.0,), (1.0, 0.6, 0.3)):
-            _follow(s, shape, spectrum(s, shape, values))
 
 
 def _follow(s: Session, shape: tuple[int, int], grad: Array) -> None:

@@ -14,8 +14,8 @@ from signopt.conformance.oracle.rules.muon import JORDAN, MUON
 from signopt.conformance.session import NotApplicableError, Run, Session
 
 __all__ = [
-    "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "asked", "bare", "coarse",
-    "double_range", "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tensors", "walk",
+    "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "TAILED", "asked", "bare", "coarse", "double_range",
+    "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tailed", "tensors", "walk",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
@@ -26,6 +26,8 @@ SLOW = (1.25, -0.3125, 0.0625)
 """A polynomial that moves X a little further at each step, so that every number of steps gives another result."""
 MIX: tuple[Shape, ...] = ((3, 3), (4, 2), (2, 4))
 SPECTRUM = (1.0, 0.7, 0.5)
+TAILED = 2.0**-6
+"""How large the other elements are beside the last ones."""
 _USUAL = {
     "lr": 0.3, "beta": 0.9, "weight_decay": 0.3, "nesterov": True, "ns_coefficients": JORDAN, "ns_steps": 5,
     "eps": 1e-7, "adjust_lr_fn": "original",
@@ -126,6 +128,13 @@ def asked(s: Session) -> Iterator[None]:
 def normal(s: Session, shape: Shape, size: float = 1.0) -> Array:
     """Normal numbers in the dtype under test."""
     return s.array(size * s.rng.standard_normal(shape))
+
+
+def tailed(s: Session, shape: Shape, last: int = 64) -> Array:
+    """Normal numbers, the ``last`` of them by far the largest: what spoils the end of a tensor spoils most of X."""
+    size = int(np.prod(shape))
+    sizes = np.where(np.arange(size) < size - last, TAILED, 1.0)
+    return s.array(sizes.reshape(shape) * s.rng.standard_normal(shape))
 
 
 def spectrum(s: Session, shape: Shape, values: Sequence[float] = SPECTRUM, size: float = 1.0) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 from signopt.conformance.oracle.muon.blocks import Block, dyadic
 from signopt.conformance.oracle.muon.decay import PLAIN, Decay
 from signopt.conformance.oracle.muon.exact import Triple, look_ahead, remembered, scale, schedule
+from signopt.conformance.oracle.muon.held import is_power_of_two
 from signopt.conformance.oracle.muon.radius import Enclosure, enclose
 from signopt.conformance.oracle.muon.spread import scattered
 from signopt.conformance.oracle.muon.units import Precision
@@ -179,6 +180,8 @@ def _moved(
 ) -> tuple[Block, Array, Array, float]:  # fmt: skip
     """The exact p − η(s·X + λ·p), and how far a legal one may be off: before storing, for each element, and in norm."""
     rates = _rates(float(hyper["lr"]), float(hyper["weight_decay"]), scale_of(p.shape, hyper, forms))
+    if enclosure.held and is_power_of_two(rates.factor) and is_power_of_two(rates.lr):
+        precision = precision.held
     shown = Block.of(p)
     move = enclosure.x.reshaped(p.shape).times(rates.factor)
     pulled, uncertain = shown, 0.0

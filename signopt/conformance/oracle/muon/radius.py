@@ -16,6 +16,7 @@ import numpy as np
 
 from signopt.conformance.oracle.muon.blocks import Block
 from signopt.conformance.oracle.muon.exact import Triple, iterates, normalised
+from signopt.conformance.oracle.muon.held import grid_of
 from signopt.conformance.oracle.muon.sensitivity import Carried, singular_values
 from signopt.conformance.oracle.muon.units import Precision, gamma
 
@@ -35,7 +36,8 @@ class Enclosure:
 
     ``least`` is a part of the radius that is soon found. As right ports seldom come near to the whole, what is within
     it is accepted, and the rest is worked out only if something is not. ``sampled`` is what may be in the place of a
-    radius above a half (see `spread`), and infinite if nothing may.
+    radius above a half (see `spread`), and infinite if nothing may. ``held`` says that 16 bits need not round (see
+    `held`); ``precision`` is without them then.
     """
 
     x: Block
@@ -47,6 +49,7 @@ class Enclosure:
     shown: tuple[Array, ...]
     precision: Precision
     sampled: float = math.inf
+    held: bool = False
 
     @cached_property
     def radius(self) -> float:
@@ -81,10 +84,27 @@ def enclose(
     start, norm, divisor = normalised(u, eps, form)
     exact = iterates(start, steps)
     shown = tuple(x.floats() for x in exact)
-    nothing = not norm and not u_error
-    first = 0.0 if nothing else input_error(shown[0], u_error, norm, divisor, precision)
-    least = 0.0 if nothing else _least(shown, steps, first, precision)
-    return Enclosure(exact[-1], start, float(norm), least, tuple(steps), first, shown, precision)
+
+    def enclosed(precision: Precision, lost: float = 0.0, *, held: bool = False) -> Enclosure:
+        nothing = not norm and not u_error
+        first = 0.0 if nothing else input_error(shown[0], u_error, norm, divisor, precision) + lost
+        least = 0.0 if nothing else _least(shown, steps, first, precision)
+        return Enclosure(exact[-1], start, float(norm), least, tuple(steps), first, shown, precision, held=held)
+
+    if precision.accumulates_wider and norm:
+        grid = grid_of(u, norm, eps, steps, precision.iteration)
+        found = enclosed(precision.held, eps / float(norm), held=True) if grid else None
+        if found is not None and _disturbed(found) < grid * float(precision.iteration.unit) / 2:
+            return found
+    return enclosed(precision)
+
+
+def _disturbed(found: Enclosure) -> float:
+    """How far any number of an evaluation may be from what it is without rounding; if all is a·X, in proportion."""
+    if all(not b and not c for _, b, c in found.steps):
+        return found.proven / float(np.prod([abs(a) for a, _, _ in found.steps]))
+    (a, b, c), x = found.steps[0], found.shown[0]
+    return found.first * (abs(a) + 3 * abs(b) + 5 * abs(c)) + local_error(x, found.first, (a, b, c), found.precision)
 
 
 def _least(shown: Sequence[Array], steps: Sequence[Triple], first: float, precision: Precision) -> float:
@@ -180,5 +200,5 @@ def _flushed(rows: int, columns: int, reach: float, factors: Triple, precision: 
     whole = math.sqrt(rows * columns)
     stored = 3 * whole * (1 + a)
     if b or c:
-        stored += 8 * (min(rows, columns) + whole) * (1 + b + c) * (1 + reach) ** 4
+        stored += 8 * (min(rows, columns) + whole) * (1 + b + c) * max(1.0, reach) ** 4
     return stored * precision.stored_underflow

@@ -92,6 +92,11 @@ class Precision:
         """The same of a result that is not rounded to its storage."""
         return self if self.storage == self.compute else replace(self, storage=self.compute)
 
+    @cached_property
+    def held(self) -> Precision:
+        """The same of an iteration that need not round to its 16 bits (see `held`)."""
+        return replace(self, iteration=_SINGLE) if self.accumulates_wider else self
+
     def tiny(self, which: Format) -> float:
         """What an underflow in a format may change: its smallest number, or its smallest normal one."""
         return float(which.smallest_normal if self.flush else which.smallest)
