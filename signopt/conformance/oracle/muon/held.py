@@ -28,7 +28,7 @@ def grid_of(u: Block, norm: Fraction, eps: float, steps: Sequence[Triple], store
     if len(sizes) != 1 or not is_power_of_two(norm) or Fraction(eps) > norm * _LOST_EPS:
         return 0.0
     size = Fraction(sizes.pop()) * Fraction(2) ** u.exponent
-    if not is_power_of_two(size) or not _in_range(size, norm, stored):
+    if not _in_range(size, norm, stored):
         return 0.0
     unit = size / norm
     if all(not b and not c for _, b, c in steps):
