@@ -15,7 +15,8 @@ from signopt.conformance.session import NotApplicableError, Run, Session
 
 __all__ = [
     "CUBE", "FIFTH", "IDENTITY", "JORDAN", "MIX", "SLOW", "SPECTRUM", "TAILED", "asked", "bare", "coarse",
-    "double_range", "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tailed", "tensors", "walk",
+    "double_range", "muon_check", "normal", "settings", "simple", "small_range", "spectrum", "tailed", "tensors",
+    "walk",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, Any]
