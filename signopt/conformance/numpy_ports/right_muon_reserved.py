@@ -80,6 +80,21 @@ def _fixed(**values: Any) -> dict[str, Any]:
 
 
 _DEFAULT_ITERATION = _fixed(ns_coefficients=JORDAN, ns_steps=5, eps=1e-7)
+
+
+def _step_of_some(self: MuonPort, grads: Arrays) -> None:
+    """A step of the tensors that have a gradient."""
+    with np.errstate(all="ignore"):
+        for name, grad in grads.items():
+            self.advance(name, grad)
+    self.t += 1
+    self.memo.setdefault("stepped", set()).update(grads)
+
+
+def _momentum_of_all_or_none(self: MuonPort) -> Arrays | None:
+    return MuonPort.momentum(self) if {*self.m} <= self.memo.get("stepped", set()) else None
+
+
 _HIDDEN = {"momentum": lambda self: None}
 _UNSETTABLE = {"init": _from_zero}
 
@@ -103,5 +118,8 @@ RESERVED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("bfloat16-fixed", "a bfloat16 iteration, coefficients and steps fixed",
         {**stored("bfloat16"), **_fixed(ns_coefficients=JORDAN, ns_steps=5),
          "declared": {"ns_dtype": "bfloat16", "fixed": ["ns_coefficients", "ns_steps"]}}),
+    ("absent-left-alone", "a tensor without a gradient is left as it is", {"step": _step_of_some}),
+    ("shown-when-whole", "the same; no momentum is shown until every tensor has had a gradient",
+        {"step": _step_of_some, "momentum": _momentum_of_all_or_none}),
     ("sum-hidden", "the momentum as a sum, not shown", {"blend": sum_form, **_HIDDEN}),
 )  # fmt: skip

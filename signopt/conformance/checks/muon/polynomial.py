@@ -28,8 +28,11 @@ from signopt.conformance.checks.muon.values import (
 from signopt.conformance.session import Session
 
 LINEAR = (2.0, 0.0, 0.0)
-LARGE = ((0.0, 64.0, 0.0), (0.0, 0.0, 64.0))
-"""Monomials beside which little is lost to underflow in float16."""
+LARGE = ((0.0, 64.0, 2.0**-4), (0.0, 0.0, 64.0))
+"""Nearly monomials, beside which little is lost to underflow in float16.
+
+The small coefficient is there for torch, whose `baddbmm` of bfloat16 matrices takes b for 1 on a CPU if c = 0.
+"""
 
 
 @muon_check("polynomial/monomials", "core")

@@ -96,13 +96,12 @@ class MuonJudge:
         alone = replace(step, grads={name: np.zeros_like(step.params[name])})
         tensor = self._tensor(forms, alone, name)
         same = np.array_equal(tensor.new_p, tensor.p, equal_nan=True)
-        old = None if tensor.known is None else tensor.known.value.floats()
-        kept = tensor.new_m is None or old is None or np.array_equal(tensor.new_m, old)
+        kept = tensor.new_m is None or tensor.known is None or _is_kept(tensor.new_m, tensor.known)
         message = "a tensor without a gradient must stay as it is"
         faults = [] if same else [plain_fault(tensor, "param", 0, tensor.new_p, "as before", message)]
         if not kept and tensor.new_m is not None:
             faults.append(plain_fault(tensor, "momentum", 0, tensor.new_m, "as before", message))
-        return faults, tensor.known
+        return faults, tensor.known if faults else _after(tensor, None) or tensor.known
 
     def _tensor(self, forms: Forms, step: Step, name: str) -> Tensor:
         memory, new = step.memory[name], None if step.new_momenta is None else step.new_momenta[name]
@@ -115,6 +114,15 @@ class MuonJudge:
         return Tensor(
             name, p, g, known, old, new_p, shown, storage, memory.storage if new is None else format_of(new.dtype)
         )
+
+
+def _is_kept(shown: Array, known: Known) -> bool:
+    """Whether a momentum is still the one that was shown, or one that it may have been if it was not."""
+    if not known.slack.any():
+        return np.array_equal(shown, known.value.floats())
+    return bool(np.isfinite(shown).all()) and bool(
+        (np.abs((Block.of(shown) - known.value).floats()) <= known.slack).all()
+    )
 
 
 def _known(memory: Momentum) -> Known | None:

@@ -54,14 +54,14 @@ class Enclosure:
     @cached_property
     def radius(self) -> float:
         """How far a legal iterate may be from ``x``, in Frobenius norm."""
-        return min(self.proven, self.sampled)
+        return self.sampled if math.isfinite(self.sampled) else self.proven
 
     @property
     def ground(self) -> str:
         """What the radius is: that of a proof, or of a sample; "nothing" if it is infinite."""
-        if math.isinf(self.sampled):
-            return "radius"
-        return "nothing" if math.isinf(self.radius) else "spread" if self.sampled < self.proven else "radius"
+        if math.isfinite(self.sampled):
+            return "spread"
+        return "nothing" if math.isnan(self.sampled) else "radius"
 
     @cached_property
     def proven(self) -> float:
@@ -73,8 +73,8 @@ class Enclosure:
         return _carried(self.shown, self.steps, self.first, self.precision) * _INFLATION
 
     def with_sample(self, sampled: float) -> Enclosure:
-        """The same if nothing is proven but that legal iterates scatter so far."""
-        return replace(self, sampled=sampled, least=min(self.least, sampled))
+        """The same if nothing is proven but that legal iterates scatter so far, unless more is proven."""
+        return self if sampled >= self.proven else replace(self, sampled=sampled, least=min(self.least, sampled))
 
 
 def enclose(

@@ -9,6 +9,8 @@ allowed. This is a statistical claim and no proof.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ Array = np.ndarray[Any, Any]
 
 SAMPLES = 400
 FACTOR = 2.0
+LARGEST_SHARED = 64
+"""Elements up to which samples are kept."""
 FALSE_ALARMS = (0, 800)
 """How often it called a right iteration wrong, of how many: `python docs/muon_rates/measure.py trajectory`."""
 MISSES = {"bfloat16": (45, 100), "float16": (0, 100)}
@@ -34,15 +38,53 @@ def scattered(
     """Twice the largest distance from the exact ``x`` of `SAMPLES` evaluations from ``u``, in Frobenius norm.
 
     Each begins at another matrix at the distance ``error`` from ``u``, up to which a hidden momentum lets it be known.
+    If only the direction of ``u`` counts, its samples serve every form of the rule.
     """
     wide, exact = (u, x) if u.shape[0] <= u.shape[1] else (u.T, x.T)
-    starts = np.broadcast_to(wide, (SAMPLES, *wide.shape))
+    with np.errstate(all="ignore"):
+        if _is_direction_alone(wide, eps, error, dtype):
+            found = _from_direction(_Direction.of(wide), tuple(steps), dtype)
+        else:
+            found = _from(wide, tuple(steps), eps, form, dtype, error)
+        away = found - exact
+        return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """A matrix divided by its norm, to nine decimals: what every form of the momentum and of ε has in common."""
+
+    values: bytes
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, u: Array) -> _Direction:
+        return cls(np.round(u / np.linalg.norm(u), 9).tobytes(), u.shape)
+
+    def matrix(self) -> Array:
+        return np.frombuffer(self.values).reshape(self.shape)
+
+
+def _is_direction_alone(u: Array, eps: float, error: float, dtype: Format) -> bool:
+    """Whether neither size nor ε nor error of a small ``u`` takes part beside the roundings of a dtype."""
+    norm, sizes = float(np.linalg.norm(u)), np.abs(u[u != 0])
+    if u.size > LARGEST_SHARED or not sizes.size:
+        return False
+    small = norm * float(dtype.unit) / 256
+    return eps <= small and error <= small and sizes.min() >= dtype.smallest_normal and norm**2 <= dtype.largest
+
+
+@lru_cache(maxsize=512)
+def _from_direction(direction: _Direction, steps: tuple[Triple, ...], dtype: Format) -> Array:
+    return _from(direction.matrix(), steps, 0.0, "add", dtype, 0.0)
+
+
+def _from(u: Array, steps: tuple[Triple, ...], eps: float, form: str, dtype: Format, error: float) -> Array:
+    starts = np.broadcast_to(u, (SAMPLES, *u.shape))
     if error:
         aside = np.random.default_rng(1).standard_normal(starts.shape)
         starts = starts + error * aside / np.sqrt(np.sum(aside * aside, axis=(1, 2), keepdims=True))
-    with np.errstate(all="ignore"):
-        away = samples(starts, steps, eps, form, Rounded(dtype), SAMPLES) - exact
-        return float(FACTOR * np.sqrt(np.sum(away * away, axis=(1, 2))).max())
+    return samples(starts, steps, eps, form, Rounded(dtype), SAMPLES)
 
 
 def samples(
