@@ -54,23 +54,34 @@ def exact(s: Session) -> None:
     """Where a 16-bit iteration has nothing to round it is as right as one in float32: signs, small coefficients."""
     _asks_for_16_bits(s)
     for triple, count in EXACT:
+        wanted = {"lr": 1.0, "weight_decay": 0.0, "ns_coefficients": triple, "ns_steps": count}
         for size in (4.0, 32.0):
             with asked(s):
-                hyper = {"lr": 1.0, "weight_decay": 0.0, "ns_coefficients": triple, "ns_steps": count}
-                _step_of_signs(s, size, hyper)
+                if "nesterov" in s.habits.fixed:
+                    _steps_of_signs(s, size, settings(s, **wanted), 1)
+                else:
+                    hyper = settings(s, beta=0.5, nesterov=False, **wanted)
+                    grads = _signs(s, size)
+                    s.start({name: np.zeros_like(grad) for name, grad in grads.items()}, hyper).step(grads)
+    with asked(s):
+        hyper = settings(s, lr=1.0, weight_decay=0.0, ns_coefficients=(0.5, 0.0, 0.0), ns_steps=3)
+        _steps_of_signs(s, 4.0, hyper, 33, 2)
 
 
-def _step_of_signs(s: Session, size: float, wanted: dict[str, Any]) -> None:
-    """From zero without look-ahead, or from a momentum which the gradient keeps; either way u is the signs."""
-    grads = {f"w{i}": s.array(size * s.rng.choice((-1.0, 1.0)) * signs) for i, signs in enumerate(SIGNS)}
-    params = {name: np.zeros_like(grad) for name, grad in grads.items()}
-    if "nesterov" in s.habits.fixed:
-        hyper = settings(s, **wanted)
-        kept = 1 / (1 - hyper["beta"]) if s.habits.learnt.forms[0].momentum == "sum" else 1.0
-        run = s.start(params, hyper, {name: s.array(kept * grad) for name, grad in grads.items()})
-    else:
-        run = s.start(params, settings(s, beta=0.5, nesterov=False, **wanted))
-    run.step(grads)
+def _signs(s: Session, size: float, most: int = len(SIGNS)) -> dict[str, Array]:
+    return {f"w{i}": s.array(size * s.rng.choice((-1.0, 1.0)) * signs) for i, signs in enumerate(SIGNS[:most])}
+
+
+def _steps_of_signs(s: Session, size: float, hyper: dict[str, Any], count: int, most: int = len(SIGNS)) -> None:
+    """From a momentum that the gradient keeps, so that u is the signs in every step."""
+    grads = _signs(s, size, most)
+    kept = 1 / (1 - hyper["beta"]) if s.habits.learnt.forms[0].momentum == "sum" else 1.0
+    run = s.start(
+        {name: np.zeros_like(grad) for name, grad in grads.items()}, hyper,
+        {name: s.array(kept * grad) for name, grad in grads.items()},
+    )  # fmt: skip
+    for _ in range(count):
+        run.step(grads)
 
 
 def _asks_for_16_bits(s: Session) -> None:

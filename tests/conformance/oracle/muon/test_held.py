@@ -166,7 +166,9 @@ def test_a_momentum_known_to_too_little_excuses_rounding():
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize("key", ["norm-safety", "steps-capped", "steps-capped-early", "x-with-zero-column"])
+@pytest.mark.parametrize(
+    "key", ["norm-safety", "steps-capped", "steps-capped-early", "steps-late-one-less", "x-with-zero-column"]
+)
 def test_what_16_bits_would_excuse_is_caught(key, dtype):
     mutant = next(each for each in MUTANTS["muon"] if each.id == key)
     report = check(narrow(mutant(), dtype), dtypes=["float32"], only=["trajectory/exact"], diagnose=False)
