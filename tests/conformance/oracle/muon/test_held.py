@@ -102,15 +102,15 @@ def some_steps(rng: np.random.Generator) -> Any:
 @pytest.mark.parametrize("dtype", HALVES)
 def test_nothing_is_rounded_in_any_order(dtype):
     rng, held, found = np.random.default_rng(1), 0, 0
-    for _ in range(1500):
+    for _ in range(600):
         u, steps = some_signs(rng), some_steps(rng)
         if grid(u, steps, dtype):
             held += 1
             assert not any(rounds(u, steps, dtype, order) for order in ORDERS), (u, steps)
         else:
             found += any(rounds(u, steps, dtype, order) for order in ORDERS)
-    assert held >= 150
-    assert found >= 150
+    assert held >= 60
+    assert found >= 60
 
 
 @pytest.mark.parametrize("dtype", HALVES)
