@@ -1,6 +1,7 @@
 """Whether the suite accuses a right Muon: every right port, every check, many seeds, four dtypes.
 
     python docs/muon_rates/right.py [--seeds 20] [--first 0] [--dtype bfloat16] [--quick] [--only CHECK] [--port NAME]
+    python docs/muon_rates/right.py --every 6        # each seed with a sixth of the ports, another one for each
 
 A port that declares no 16-bit dtype is asked for it all the same: then it computes in float32, and stores 16 bits.
 What a port is given is recorded: a check that gives a port the same with the first two seeds is not run with others.
@@ -189,6 +190,7 @@ def main() -> None:
         "--quick", action="store_true", help="only the half of the checks that takes an eighth of the time"
     )
     parser.add_argument("--port", nargs="+", metavar="NAME", help="only these of the right ports")
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th port, from another one each seed")
     options = parser.parse_args()
     np.seterr(all="ignore")
     typed(dict[str, Any], RULES)["muon"] = RememberingMuon()
@@ -197,7 +199,7 @@ def main() -> None:
         counts.append(Count(dtype, identifiers))
         for seed in range(options.first, options.first + options.seeds):
             Remembering.verdicts.clear()
-            for variant in ports(dtype, options.port):
+            for variant in ports(dtype, options.port)[seed % options.every :: options.every]:
                 counts[-1].run(variant, seed)
             print(f"{dtype}, seed {seed}: {sum(counts[-1].seconds.values()):.0f} s", flush=True)
     print("\n".join(line for count in counts for line in count.table()))
