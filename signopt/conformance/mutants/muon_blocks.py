@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from signopt.conformance.mutants.muon_iteration import gram_by
 from signopt.conformance.numpy_ports import pieces as w
 from signopt.conformance.numpy_ports.base import Array
 from signopt.conformance.numpy_ports.muon import MuonPort, Triple
@@ -18,16 +19,6 @@ __all__ = ["BLOCKS"]
 _FIXED: dict[str, Any] = {"declared": {"fixed": ["ns_coefficients", "ns_steps"]}}
 LARGE = 8
 """The side above which some of these go wrong."""
-
-
-def _gram(product: Callable[[Array], Array]) -> dict[str, Any]:
-    """Another X·Xᵀ."""
-
-    def polynomial(self: MuonPort, x: Array, a: Any, b: Any, c: Any) -> Array:
-        gram = product(x)
-        return a * x + (b * gram + c * (gram @ gram)) @ x
-
-    return {"polynomial": polynomial}
 
 
 def _last_block_lost(width: int) -> Callable[[Array], Array]:
@@ -127,9 +118,10 @@ def _one_less(self: MuonPort) -> int:
 
 
 BLOCKS: list[Row] = [
-    ("gram-last-block-16-lost", "the last block of 16 left out of X·Xᵀ if blocks fit", _gram(_last_block_lost(16))),
-    ("gram-last-block-64-lost", "the last block of 64 left out of X·Xᵀ if blocks fit", _gram(_last_block_lost(64))),
-    ("gram-last-block-128-lost", "the last block of 128 left out of X·Xᵀ if blocks fit", _gram(_last_block_lost(128))),
+    ("gram-last-block-16-lost", "the last block of 16 left out of X·Xᵀ if blocks fit", gram_by(_last_block_lost(16))),
+    ("gram-last-block-64-lost", "the last block of 64 left out of X·Xᵀ if blocks fit", gram_by(_last_block_lost(64))),
+    ("gram-last-block-128-lost", "the last block of 128 left out of X·Xᵀ if blocks fit",
+        gram_by(_last_block_lost(128))),
     ("gram-first-kept", "the first X·Xᵀ for every application, for sides above 8", {"iterate": _first_gram_kept}),
     ("product-over-itself", "the product written over its own operand, for sides above 8", {
         "polynomial": _over_itself}),

@@ -12,7 +12,7 @@ from signopt.conformance.numpy_ports.base import Array
 from signopt.conformance.numpy_ports.muon import MuonPort, Triple
 from signopt.conformance.numpy_ports.variant import Row
 
-__all__ = ["ITERATION", "ITERATION_DOUBLE"]
+__all__ = ["ITERATION", "ITERATION_DOUBLE", "gram_by"]
 
 JORDAN = (3.4445, -4.7750, 2.0315)
 QUINTIC = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037), (2.8769, -3.1427, 1.2046),
@@ -49,8 +49,8 @@ def _given_list(change: Callable[[list[Any], int], list[Any]]) -> dict[str, Any]
     return {"triples": triples}
 
 
-def _tiled(product: Callable[[Array], Array]) -> dict[str, Any]:
-    """X·Xᵀ in tiles, with something wrong at their edges."""
+def gram_by(product: Callable[[Array], Array]) -> dict[str, Any]:
+    """Another X·Xᵀ, such as one in tiles with something wrong at their edges."""
 
     def polynomial(self: MuonPort, x: Array, a: Any, b: Any, c: Any) -> Array:
         gram = product(x)
@@ -194,14 +194,14 @@ ITERATION: list[Row] = [
             x @ x.T + x.dtype.type(1e-4) * np.eye(x.shape[0], dtype=x.dtype)))),
     ("gram-diagonal", "only the diagonal of A", _step(
         lambda x, a, b, c: a * x + (lambda gram: (b * gram + c * (gram @ gram)) @ x)(np.diag(np.diag(x @ x.T))))),
-    ("gram-triangle", "only the upper triangle of A", _tiled(lambda x: np.triu(x @ x.T))),
-    ("gram-mirror-32", "the triangle of A not mirrored from row 32 on", _tiled(_mirrored_in_blocks(32))),
-    ("gram-mirror-64", "the triangle of A not mirrored from row 64 on", _tiled(_mirrored_in_blocks(64))),
-    ("inner-tail-8", "columns after the last block of 8 left out of A", _tiled(_inner_cut(8))),
-    ("inner-tail-16", "columns after the last block of 16 left out of A", _tiled(_inner_cut(16))),
-    ("inner-tail-64", "columns after the last block of 64 left out of A", _tiled(_inner_cut(64))),
-    ("inner-first-1024", "columns after the 1 024th left out of A", _tiled(lambda x: x[:, :1024] @ x[:, :1024].T)),
-    ("inner-first-4096", "columns after the 4 096th left out of A", _tiled(lambda x: x[:, :4096] @ x[:, :4096].T)),
+    ("gram-triangle", "only the upper triangle of A", gram_by(lambda x: np.triu(x @ x.T))),
+    ("gram-mirror-32", "the triangle of A not mirrored from row 32 on", gram_by(_mirrored_in_blocks(32))),
+    ("gram-mirror-64", "the triangle of A not mirrored from row 64 on", gram_by(_mirrored_in_blocks(64))),
+    ("inner-tail-8", "columns after the last block of 8 left out of A", gram_by(_inner_cut(8))),
+    ("inner-tail-16", "columns after the last block of 16 left out of A", gram_by(_inner_cut(16))),
+    ("inner-tail-64", "columns after the last block of 64 left out of A", gram_by(_inner_cut(64))),
+    ("inner-first-1024", "columns after the 1 024th left out of A", gram_by(lambda x: x[:, :1024] @ x[:, :1024].T)),
+    ("inner-first-4096", "columns after the 4 096th left out of A", gram_by(lambda x: x[:, :4096] @ x[:, :4096].T)),
     ("first-term-missing", "aX left out", _step(
         lambda x, a, b, c: (b * (x @ x.T) + c * (x @ x.T @ x @ x.T)) @ x)),
     ("polynomial-of-the-start", "the first X in aX at every application", {

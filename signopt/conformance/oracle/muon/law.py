@@ -96,8 +96,9 @@ def expect(
     sizes, size = known.sizes, np.abs(np.asarray(g, np.float64))
     there = (sizes + size) > 0
     kept = momentum_slack(known, g, beta, precision)
-    fresh = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + 16 * precision.tiny(precision.compute)
-    seen = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + there * 16 * _tiniest(precision)
+    averaged = _average_slack(known, size, beta, precision)
+    fresh = averaged + 16 * precision.tiny(precision.compute)
+    seen = averaged + there * 16 * _tiniest(precision)
     if read is None and precision.momentum_rounding:
         seen = seen + 1.01 * _stored(precision, np.abs(momentum.floats()))
     shape = matrix_shape(p.shape)
@@ -111,8 +112,13 @@ def momentum_slack(known: Known, g: Array, beta: float, precision: Precision) ->
     """How far a legal momentum may be off after one step, storing it included; element by element."""
     sizes, size = known.sizes, np.abs(np.asarray(g, np.float64))
     there = (sizes + size) > 0
-    kept = beta * known.slack + 8 * precision.elementwise * (sizes + 2 * size) + _stored(precision, sizes + size)
+    kept = _average_slack(known, size, beta, precision) + _stored(precision, sizes + size)
     return np.asarray(kept + there * 16 * precision.tiny(precision.compute))
+
+
+def _average_slack(known: Known, size: Array, beta: float, precision: Precision) -> Array:
+    """The same before it is stored, and without underflow; ``size`` is that of the gradient."""
+    return np.asarray(beta * known.slack + 8 * precision.elementwise * (known.sizes + 2 * size))
 
 
 def repeated(g: Array, count: int, beta: float, form: str, precision: Precision) -> Known:

@@ -58,7 +58,7 @@ class Enclosure:
 
     @property
     def ground(self) -> str:
-        """What the radius is: that of a proof, or of a sample; "nothing" if it is infinite."""
+        """What the radius is: that of a proof, or of a sample; "nothing" if sampling failed, too."""
         if math.isfinite(self.sampled):
             return "spread"
         return "nothing" if math.isnan(self.sampled) else "radius"
